@@ -1,0 +1,1 @@
+"""DeepAgents: agents with tools, executed, streamed and traced."""

@@ -1,0 +1,5 @@
+"""The page of DeepAgents."""
+
+from .module import module
+
+__all__ = ["module"]

@@ -1,0 +1,1 @@
+"""Measurements: one command per table, interleaved runs, medians, ratios."""

@@ -1,0 +1,144 @@
+"""What each stage of the pipeline costs in process: CPU time per request, without server, socket and client."""
+
+import asyncio
+import os
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from itertools import chain
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+
+from bench.apps import chassis
+from bench.harness import machine, publish
+from mainspring.app import create_app
+from mainspring.http import Pipeline
+from mainspring.kernel import Module
+from mainspring.settings import Settings
+
+type Served = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
+
+REQUESTS = 3000
+HEADERS = [
+    (b"host", b"127.0.0.1"),
+    (b"user-agent", b"bench"),
+    (b"accept", b"*/*"),
+    (b"origin", b"https://app.example.com"),
+    (b"x-forwarded-for", b"198.51.100.7"),
+]
+ANSWER = [(b"content-length", b"19"), (b"content-type", b"application/json")]
+
+
+def main(*, rounds: int, seconds: int) -> None:
+    del seconds
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        os.environ["ENVIRONMENT"] = "test"
+        in_process, routing = asyncio.run(measured(max(rounds, 7)))
+        os.chdir(Path(__file__).parent)
+    publish("stages", "\n".join([stage_table(in_process), route_table(routing)]))
+
+
+async def measured(rounds: int) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    return await interleaved(stage_cases(), rounds), await interleaved(route_cases(), rounds)
+
+
+def stage_cases() -> dict[str, tuple[Served, str]]:
+    app = chassis.build()
+    stages, render = list(app.stages), app.seam.render
+    cases: dict[str, tuple[Served, str]] = {
+        "nothing": (nothing, "/"),
+        "the empty pipeline, with deadline and error seam": (Pipeline(nothing, stages=[], render=render), "/"),
+    }
+    for stage in stages:
+        cases[stage.name] = (Pipeline(nothing, stages=[stage], render=render), "/")
+    cases["all"] = (Pipeline(nothing, stages=stages, render=render), "/")
+    return cases
+
+
+def route_cases() -> dict[str, tuple[Served, str]]:
+    def grown() -> APIRouter:
+        top = APIRouter()
+        for group in range(50):
+            router = APIRouter()
+            for number in range(10):
+                router.add_api_route(f"/things{number}/{{id}}", endpoint, methods=["GET"])
+            top.include_router(router, prefix=f"/group{group}")
+        return top
+
+    bare = FastAPI()
+    bare.include_router(grown())
+    ours = create_app(
+        "bench",
+        settings=Settings(api_prefix="", enable_docs=False, allowed_hosts=("127.0.0.1",)),
+        modules=[Module(name="bench", routers=(grown(),))],
+    )
+    paths = {"first of 500 routes": "/group0/things0/7", "last of 500 routes": "/group49/things9/7"}
+    return dict(
+        chain.from_iterable(
+            ((f"bare FastAPI, {name}", (bare, path)), (f"Mainspring, {name}", (ours, path)))
+            for name, path in paths.items()
+        )
+    )
+
+
+async def interleaved(cases: dict[str, tuple[Served, str]], rounds: int) -> dict[str, list[float]]:
+    took: dict[str, list[float]] = {name: [] for name in cases}
+    for _ in range(rounds):
+        for name, (served, path) in cases.items():
+            began = time.process_time()
+            for _ in range(REQUESTS):
+                await served(scope_of(path), receive, send)
+            took[name].append((time.process_time() - began) / REQUESTS * 1e6)
+    return took
+
+
+async def endpoint(id: str) -> str:  # noqa: A002 -- the parameter of the path
+    return id
+
+
+async def nothing(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": ANSWER})
+    await send({"type": "http.response.body", "body": b'{"message":"hello"}'})
+
+
+async def receive() -> dict[str, Any]:
+    return {"type": "http.request", "body": b"", "more_body": False}
+
+
+async def send(message: dict[str, Any]) -> None: ...
+
+
+def scope_of(path: str) -> dict[str, Any]:
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "root_path": "",
+        "headers": list(HEADERS),
+        "client": ("127.0.0.1", 50000),
+        "server": ("127.0.0.1", 8000),
+        "state": {},
+    }
+
+
+def stage_table(took: dict[str, list[float]]) -> str:
+    typical = {name: median(times) for name, times in took.items()}
+    empty = "the empty pipeline, with deadline and error seam"
+    lines = ["### Stages, in process", machine(), "", "Medians of CPU time per request.", ""]
+    lines += ["| stage | µs |", "|---|--:|", f"| {empty} | {typical[empty] - typical['nothing']:.1f} |"]
+    lines += [f"| {name} | {typical[name] - typical[empty]:+.1f} |" for name in list(typical)[2:-1]]
+    return "\n".join([*lines, f"| **all together** | {typical['all'] - typical['nothing']:.1f} |", ""])
+
+
+def route_table(took: dict[str, list[float]]) -> str:
+    lines = ["### Routes, in process, all stages on", machine(), "", "| case | µs per request |", "|---|--:|"]
+    return "\n".join([*lines, *(f"| {name} | {median(times):.0f} |" for name, times in took.items()), ""])

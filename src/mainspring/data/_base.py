@@ -1,0 +1,96 @@
+"""What models are made of."""
+
+from datetime import UTC, datetime
+from typing import Any, ClassVar, override
+from uuid import UUID
+
+from sqlalchemy import DateTime, Dialect, MetaData, TypeDecorator, Uuid, event, func
+from sqlalchemy.orm import DeclarativeBase, Mapped, Mapper, mapped_column
+from sqlalchemy.orm import relationship as _relationship
+
+from mainspring.kernel import new_id
+
+# Names decided here, not by each database, so that migrations can drop and errors can name a constraint.
+_NAMING = {
+    "ix": "ix_%(column_0_N_label)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment, timezone-aware in Python and UTC in the database; `timestamptz` on PostgreSQL.
+
+    SQLite has no such type and gives back what it was given, without a zone; this puts UTC back on.
+
+    Raises:
+        ValueError: A naive datetime is stored. It would mean another moment on every machine.
+    """
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    @override
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value!r} has no timezone; use an aware datetime, e.g. datetime.now(UTC).")
+        return value.astimezone(UTC)
+
+    @override
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    """The base of every model: one metadata with named constraints, UUIDs and UTC moments by annotation."""
+
+    metadata = MetaData(naming_convention=_NAMING)
+    type_annotation_map: ClassVar[dict[Any, Any]] = {datetime: UtcDateTime(), UUID: Uuid()}
+
+
+class Identified:
+    """A UUID version 7 as primary key: made in Python, so that an object has its id before it is stored."""
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id, sort_order=-100)
+
+
+class Timestamped:
+    """When the row was made and last changed, by the database's clock, so that all processes agree."""
+
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now(), sort_order=900)
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now(), sort_order=901)
+
+
+class SoftDeleted:
+    """Marked instead of removed; reads must leave marked rows out."""
+
+    deleted_at: Mapped[datetime | None] = mapped_column(default=None, sort_order=902)
+
+
+def relationship(*args: Any, lazy: Any = "raise", **options: Any) -> Any:
+    """SQLAlchemy's `relationship` that never loads by being looked at.
+
+    Say in the statement what to load (`selectinload(Order.lines)`). Lazy loading is an extra query per row that nobody
+    sees, and under asyncio it fails at the moment of the attribute access.
+    """
+    return _relationship(*args, lazy=lazy, **options)
+
+
+@event.listens_for(Base, "mapper_configured", propagate=True)
+def _load_nothing_by_attribute(mapper: Mapper[Any], cls: type) -> None:
+    # What the database computes in an UPDATE (`updated_at`) comes back with it; fetched at the first look instead, it
+    # would fail under asyncio like a lazy relationship.
+    if mapper.eager_defaults == "auto":
+        mapper.eager_defaults = True
+    for name, prop in mapper.relationships.items():
+        if prop.lazy in {"select", True}:
+            raise TypeError(
+                f"{cls.__name__}.{name} would load lazily, one query per row. Declare it with "
+                "mainspring.data.relationship, or pass lazy='raise' or 'selectin'."
+            )

@@ -1,0 +1,42 @@
+"""Sessions as dependencies of routes."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import Depends
+from fastapi.requests import HTTPConnection
+
+from mainspring.kernel import Registry
+
+from ._database import Database
+from ._session import AsyncReadSession, AsyncWriteSession
+
+
+def database_of(connection: HTTPConnection) -> Database:
+    """The database of the application that serves a request or WebSocket."""
+    registry: Registry = connection.app.state.registry
+    return registry.get(Database)
+
+
+async def _read_session(connection: HTTPConnection) -> AsyncIterator[AsyncReadSession]:
+    async with database_of(connection).read() as session:
+        yield session
+
+
+async def _write_session(connection: HTTPConnection) -> AsyncIterator[AsyncWriteSession]:
+    async with database_of(connection).write() as session:
+        yield session
+
+
+ReadSession = Annotated[AsyncReadSession, Depends(_read_session, scope="function")]
+"""Reads for one request. The same session wherever the request's dependencies ask for it."""
+
+WriteSession = Annotated[AsyncWriteSession, Depends(_write_session, scope="function")]
+"""The unit of work of one request: committed before the response starts, rolled back on any error.
+
+`scope="function"` is what makes the promise hold: with FastAPI's default the exit code, and so the commit, runs after
+the response was sent, and a failed commit would follow a 201.
+
+The trap: an error that is returned instead of raised (`return JSONResponse(status_code=409)`) is an answer like any other
+to this dependency, and what was stored before it stays. Raise errors.
+"""

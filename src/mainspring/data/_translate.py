@@ -1,0 +1,98 @@
+"""Turns the database's refusals into errors of the tree, by SQLSTATE or SQLite's error name, never by message text."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from mainspring.errors import (
+    AlreadyExists,
+    ConcurrentUpdate,
+    ConstraintViolated,
+    DatabaseUnavailable,
+    MainspringError,
+    ValidationFailed,
+)
+from mainspring.observability import get_logger
+
+_log = get_logger(__name__)
+
+_UNIQUE = frozenset({"23505", "23P01", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"})
+_LOST_A_RACE = ("40001", "40P01", "55P03", "SQLITE_BUSY", "SQLITE_LOCKED")
+# Connection exceptions, a refused log-in, a missing database, too many connections, shutdown and start-up of the server.
+_OUT_OF_REACH = (
+    "08",
+    "28",
+    "3D000",
+    "53300",
+    "57P01",
+    "57P02",
+    "57P03",
+    "SQLITE_CANTOPEN",
+    "SQLITE_IOERR",
+    "SQLITE_FULL",
+)
+# Too long, out of range, not a character of the database's encoding (NUL): values that no schema of ours has caught.
+_NOT_STORABLE = frozenset({"22001", "22003", "22021"})
+
+
+class Unreachable(ConnectionError):
+    """No connection to the server could be made; says what the network said."""
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Within the block, what the database refuses is raised as a `MainspringError`, with the original as its cause.
+
+    Raises:
+        AlreadyExists: A unique value is taken.
+        ConstraintViolated: A reference, check or required value does not hold.
+        ConcurrentUpdate: Another transaction won; repeating may succeed.
+        DatabaseUnavailable: No connection could be had, or the one in use was lost.
+        ValidationFailed: A value is too long, out of range or holds NUL.
+    """
+    try:
+        yield
+    except DBAPIError as error:
+        known = _translate(error)
+        if known is None:
+            raise
+        _log.info(
+            "The database refused", error=type(known).__name__, reason=_code(error), constraint=_constraint(error)
+        )
+        raise known from error
+    except PoolTimeoutError as error:
+        _log.warning("No database connection became free in time")
+        raise DatabaseUnavailable("The service is busy; please try again shortly.", retry_after=1) from error
+    except Unreachable as error:
+        _log.warning("The database is out of reach", reason=str(error))
+        raise DatabaseUnavailable from error
+
+
+def _translate(error: DBAPIError) -> MainspringError | None:
+    code = _code(error)
+    if error.connection_invalidated or code.startswith(_OUT_OF_REACH):
+        return DatabaseUnavailable()
+    if code.startswith(_LOST_A_RACE):
+        return ConcurrentUpdate("Another request changed the same data at the same moment; please try again.")
+    if code in _UNIQUE:
+        return AlreadyExists("Something with these values already exists.")
+    if isinstance(error, IntegrityError):
+        return ConstraintViolated("The change contradicts other data: a reference or a rule does not hold.")
+    if code in _NOT_STORABLE:
+        return ValidationFailed("A value is too long, out of range, or holds a character that cannot be stored.")
+    return None
+
+
+def _code(error: DBAPIError) -> str:
+    for attribute in ("sqlstate", "sqlite_errorname"):
+        code = getattr(error.orig, attribute, None)
+        if isinstance(code, str):
+            return code
+    return ""
+
+
+def _constraint(error: DBAPIError) -> str | None:
+    name = getattr(error.driver_exception, "constraint_name", None)
+    return name if isinstance(name, str) else None

@@ -1,0 +1,19 @@
+"""The stages of the pipeline, in the order of a request."""
+
+from ._access_log import AccessLog
+from ._cors import Cors
+from ._proxies import TrustedProxies
+from ._request_id import RequestId
+from ._security_headers import SecurityHeaders
+from ._trace_context import TraceContext
+from ._trusted_hosts import TrustedHosts
+
+__all__ = [
+    "AccessLog",
+    "Cors",
+    "RequestId",
+    "SecurityHeaders",
+    "TraceContext",
+    "TrustedHosts",
+    "TrustedProxies",
+]

@@ -1,0 +1,24 @@
+"""What tests of a service need: the pytest plugin, and its parts for use without fixtures.
+
+The plugin is loaded into every pytest run of every project that has Mainspring installed, so neither it nor this module
+imports anything before a fixture asks for it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ._databases import Schema
+    from ._lifespan import running
+    from ._server import LiveServer, serving
+
+__all__ = ["LiveServer", "Schema", "running", "serving"]
+
+_HOMES = {"LiveServer": "_server", "Schema": "_databases", "running": "_lifespan", "serving": "_server"}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{home}", __name__), name)
