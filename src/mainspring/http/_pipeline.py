@@ -100,8 +100,10 @@ class Pipeline:
                 except Exception:  # noqa: BLE001 -- logged; the other stages still have to finish
                     _log.exception("A stage failed after the answer")
             leave_context(token)
-            # The two hold each other; apart, they are gone at once and not when the collector comes by.
-            del scope[SCOPE_KEY]
+            if exchange.error is None:
+                # The two hold each other; apart, they are gone at once and not when the collector comes by. A defect
+                # stays in view of who called; its traceback is held by the frames anyway.
+                del scope[SCOPE_KEY]
 
     async def _serve(self, exchange: Exchange, receive: Receive) -> None:
         try:
