@@ -7,7 +7,6 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import delete, insert, select, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm.exc import StaleDataError
 
 from mainspring.data import Database, database_resource
 from mainspring.errors import (
@@ -360,7 +359,7 @@ class TestRefusals:
         async with small.write() as session:
             author = library.Author(name="Ursula")
             session.add(author)
-        with pytest.raises(StaleDataError):
+        with pytest.raises(ConcurrentUpdate):
             async with small.write() as session:
                 author = await session.get_one(library.Author, author.id)
                 await session.execute(text("DELETE FROM library_author"))

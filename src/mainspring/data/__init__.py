@@ -1,10 +1,12 @@
 """The database: engines, sessions that read or write, the unit of work, models and migrations."""
 
-from ._base import Base, Identified, SoftDeleted, Timestamped, UtcDateTime, relationship
+from ._base import Base, Identified, SoftDeleted, Timestamped, UtcDateTime, Versioned, relationship
 from ._database import Database, database_resource
 from ._dependencies import ReadSession, WriteSession, database_of
 from ._migrator import Migrator, PendingMigrations, Revision
 from ._session import AsyncReadSession, AsyncWriteSession
+from ._soft_delete import including_deleted
+from ._store import Store
 from ._translate import translated
 from ._trial import create_tables, rolled_back
 from ._url import database_url
@@ -20,13 +22,16 @@ __all__ = [
     "ReadSession",
     "Revision",
     "SoftDeleted",
+    "Store",
     "Timestamped",
     "UtcDateTime",
+    "Versioned",
     "WriteSession",
     "create_tables",
     "database_of",
     "database_resource",
     "database_url",
+    "including_deleted",
     "relationship",
     "rolled_back",
     "translated",

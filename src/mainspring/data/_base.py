@@ -5,7 +5,7 @@ from typing import Any, ClassVar, override
 from uuid import UUID
 
 from sqlalchemy import DateTime, Dialect, MetaData, TypeDecorator, Uuid, event, func
-from sqlalchemy.orm import DeclarativeBase, Mapped, Mapper, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, Mapper, declared_attr, mapped_column
 from sqlalchemy.orm import relationship as _relationship
 
 from mainspring.kernel import new_id
@@ -68,9 +68,27 @@ class Timestamped:
 
 
 class SoftDeleted:
-    """Marked instead of removed; reads must leave marked rows out."""
+    """Marked instead of removed. Every ORM statement leaves marked rows out, unless it is run with
+    `including_deleted()`; statements on `Model.__table__` see them.
+
+    Uniqueness has to be declared for what is not deleted, or a name is never free again: a unique `Index` with
+    `postgresql_where` and `sqlite_where` of `deleted_at IS NULL`.
+    """
 
     deleted_at: Mapped[datetime | None] = mapped_column(default=None, sort_order=902)
+
+
+class Versioned:
+    """Counts the changes of a row, so that none is lost: an UPDATE or DELETE that was decided on an older version
+    changes nothing and raises `ConcurrentUpdate`. `Preconditions` of `mainspring.http` makes an ETag of it.
+    """
+
+    version: Mapped[int] = mapped_column(default=1, sort_order=903)
+
+    @declared_attr.directive
+    def __mapper_args__(cls) -> dict[str, Any]:  # noqa: N805 -- SQLAlchemy calls it with the class
+        """Let the mapper compare and raise the version with every change."""
+        return {"version_id_col": cls.version}
 
 
 def relationship(*args: Any, lazy: Any = "raise", **options: Any) -> Any:

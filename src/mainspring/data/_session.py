@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from mainspring.observability import get_logger
 
+from ._soft_delete import leave_out_deleted
 from ._translate import translated
 
 _log = get_logger(__name__)
@@ -30,6 +31,10 @@ class _WriteSession(Session):
     def flush(self, objects: Any = None) -> None:
         with translated():
             super().flush(objects)
+
+
+for _kind in (_ReadOnlySession, _WriteSession):
+    leave_out_deleted(_kind)
 
 
 class AsyncReadSession(AsyncSession):

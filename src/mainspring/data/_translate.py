@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.orm.exc import StaleDataError
 
 from mainspring.errors import (
     AlreadyExists,
@@ -35,6 +36,7 @@ _OUT_OF_REACH = (
 )
 # Too long, out of range, not a character of the database's encoding (NUL): values that no schema of ours has caught.
 _NOT_STORABLE = frozenset({"22001", "22003", "22021"})
+_RACE = "Another request changed the same data at the same moment; please try again."
 
 
 class Unreachable(ConnectionError):
@@ -62,6 +64,8 @@ def translated() -> Iterator[None]:
             "The database refused", error=type(known).__name__, reason=_code(error), constraint=_constraint(error)
         )
         raise known from error
+    except StaleDataError as error:
+        raise ConcurrentUpdate(_RACE) from error
     except PoolTimeoutError as error:
         _log.warning("No database connection became free in time")
         raise DatabaseUnavailable("The service is busy; please try again shortly.", retry_after=1) from error
@@ -75,7 +79,7 @@ def _translate(error: DBAPIError) -> MainspringError | None:
     if error.connection_invalidated or code.startswith(_OUT_OF_REACH):
         return DatabaseUnavailable()
     if code.startswith(_LOST_A_RACE):
-        return ConcurrentUpdate("Another request changed the same data at the same moment; please try again.")
+        return ConcurrentUpdate(_RACE)
     if code in _UNIQUE:
         return AlreadyExists("Something with these values already exists.")
     if isinstance(error, IntegrityError):

@@ -7,6 +7,7 @@ from ._index import RouteIndex
 from ._openapi import describe_api
 from ._paging import Page, PageParams
 from ._pipeline import Pipeline, Stage
+from ._preconditions import IfMatch, IfNoneMatch, RequiredIfMatch
 from ._stages import AccessLog, Cors, RequestId, SecurityHeaders, TraceContext, TrustedHosts, TrustedProxies
 from ._text import Text
 
@@ -16,11 +17,14 @@ __all__ = [
     "ErrorSeam",
     "Exchange",
     "HeaderList",
+    "IfMatch",
+    "IfNoneMatch",
     "Page",
     "PageParams",
     "Pipeline",
     "Reply",
     "RequestId",
+    "RequiredIfMatch",
     "RouteIndex",
     "SecurityHeaders",
     "Stage",

@@ -20,6 +20,7 @@ from starlette.websockets import WebSocket
 
 from mainspring.errors import (
     BadRequest,
+    ConcurrentUpdate,
     Conflict,
     ContentTooLarge,
     DeadlineExceeded,
@@ -101,7 +102,11 @@ class ErrorSeam:
             await _close(request, problem_of(error))
             return None
         request_id = exchange.log.request_id if exchange else ""
-        reply = self._reply(problem_of(error), request.scope["path"], request_id)
+        problem = problem_of(error)
+        if isinstance(problem, ConcurrentUpdate) and "if-match" in request.headers:
+            # The client has said on which version its change rests; that this was noticed at the write is our affair.
+            problem = PreconditionFailed("It has changed since you read it. Read it again, and decide anew.")
+        reply = self._reply(problem, request.scope["path"], request_id)
         headers = {name.decode(): value.decode("latin-1") for name, value in reply.headers}
         if isinstance(error, HTTPException) and error.headers:
             headers |= {name.lower(): value for name, value in error.headers.items()}
