@@ -1,6 +1,6 @@
 """Store: what every feature asks of its table, within the caller's unit of work."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -331,3 +331,21 @@ class TestDeleting:
             await store.delete(await store.get(articles["nut"]))
             statement = select(func.count()).select_from(Article).where(Article.owner == "ada")
             assert await session.scalar(statement, execution_options=including_deleted()) == 3
+
+
+class TestMoments:
+    async def test_a_moment_of_the_databases_clock_equals_itself_when_it_comes_back_as_a_value(self, database):
+        async with database.write() as session:
+            row = await ArticleStore(session).add(Article(name="nut"))
+            assert await ArticleStore(session).exists(Article.created_at == row.created_at)
+            assert not await ArticleStore(session).exists(Article.created_at < row.created_at)
+
+    async def test_an_upsert_stamps_the_change_like_an_update(self, database, articles):
+        async with database.write() as session:
+            long_ago = datetime(2020, 1, 1, tzinfo=UTC)
+            await session.execute(update(Article).values(updated_at=long_ago, created_at=long_ago))
+            nut = await ArticleStore(session).upsert(
+                {"owner": "ada", "name": "nut", "price": 9}, on=["owner", "name"], where=Article.deleted_at.is_(None)
+            )
+            assert nut.created_at == long_ago
+            assert nut.updated_at > long_ago

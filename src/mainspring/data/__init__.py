@@ -1,9 +1,10 @@
 """The database: engines, sessions that read or write, the unit of work, models and migrations."""
 
-from ._base import Base, Identified, SoftDeleted, Timestamped, UtcDateTime, Versioned, relationship
+from ._base import Base, Identified, SoftDeleted, Timestamped, Versioned, relationship
 from ._database import Database, database_resource
 from ._dependencies import ReadSession, WriteSession, database_of
 from ._migrator import Migrator, PendingMigrations, Revision
+from ._moments import UtcDateTime, utc_now
 from ._session import AsyncReadSession, AsyncWriteSession
 from ._soft_delete import including_deleted
 from ._store import Store
@@ -35,4 +36,5 @@ __all__ = [
     "relationship",
     "rolled_back",
     "translated",
+    "utc_now",
 ]

@@ -1,14 +1,16 @@
 """What models are made of."""
 
-from datetime import UTC, datetime
-from typing import Any, ClassVar, override
+from datetime import datetime
+from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import DateTime, Dialect, MetaData, TypeDecorator, Uuid, event, func
+from sqlalchemy import MetaData, Uuid, event
 from sqlalchemy.orm import DeclarativeBase, Mapped, Mapper, declared_attr, mapped_column
 from sqlalchemy.orm import relationship as _relationship
 
 from mainspring.kernel import new_id
+
+from ._moments import UtcDateTime, utc_now
 
 # Names decided here, not by each database, so that migrations can drop and errors can name a constraint.
 _NAMING = {
@@ -18,33 +20,6 @@ _NAMING = {
     "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
     "pk": "pk_%(table_name)s",
 }
-
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """A moment, timezone-aware in Python and UTC in the database; `timestamptz` on PostgreSQL.
-
-    SQLite has no such type and gives back what it was given, without a zone; this puts UTC back on.
-
-    Raises:
-        ValueError: A naive datetime is stored. It would mean another moment on every machine.
-    """
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    @override
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError(f"{value!r} has no timezone; use an aware datetime, e.g. datetime.now(UTC).")
-        return value.astimezone(UTC)
-
-    @override
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 class Base(DeclarativeBase):
@@ -63,8 +38,8 @@ class Identified:
 class Timestamped:
     """When the row was made and last changed, by the database's clock, so that all processes agree."""
 
-    created_at: Mapped[datetime] = mapped_column(server_default=func.now(), sort_order=900)
-    updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now(), sort_order=901)
+    created_at: Mapped[datetime] = mapped_column(server_default=utc_now(), sort_order=900)
+    updated_at: Mapped[datetime] = mapped_column(server_default=utc_now(), onupdate=utc_now(), sort_order=901)
 
 
 class SoftDeleted:

@@ -10,6 +10,7 @@ from sqlalchemy.orm.interfaces import ORMOption
 from mainspring.errors import NotFound
 
 from ._base import Base, SoftDeleted
+from ._moments import utc_now
 from ._session import AsyncReadSession
 from ._soft_delete import including_deleted
 from ._upsert import upsert
@@ -196,7 +197,7 @@ class Store[M: Base]:
             ConstraintViolated: Other rows refer to it.
         """
         if self._marks:
-            await self.update(row, {"deleted_at": func.now()})
+            await self.update(row, {"deleted_at": utc_now()})
         else:
             await self.purge(row)
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, inspect, select
+from sqlalchemy import ColumnElement, Select, inspect, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapper
 
@@ -57,8 +57,9 @@ def _changes(mapper: Mapper[Any], excluded: Any, names: Sequence[str]) -> dict[s
     changes = {columns[name].name: excluded[columns[name].name] for name in names}
     for name, column in columns.items():
         # The ORM would have filled in these.
-        if column.onupdate is not None and name not in names:
-            changes[column.name] = getattr(column.onupdate, "arg", func.now())
+        default: Any = column.onupdate
+        if default is not None and name not in names:
+            changes[column.name] = default.arg(None) if default.is_callable else default.arg
     if issubclass(mapper.class_, Versioned):
         changes["version"] = mapper.class_.version + 1
     return changes

@@ -11,7 +11,7 @@ from alembic.runtime.migration import MigrationInfo
 from sqlalchemy import Connection, Table, text
 from sqlalchemy.orm import Mapper
 
-from mainspring.data import Base, UtcDateTime
+from mainspring.data import Base, UtcDateTime, utc_now
 
 
 def _tables_of(package: str) -> set[str]:
@@ -39,6 +39,10 @@ def _render(kind: str, item: Any, autogenerate: Any) -> str | Literal[False]:
     if kind == "type" and isinstance(item, UtcDateTime):
         autogenerate.imports.add("from mainspring.data import UtcDateTime")
         return "UtcDateTime()"
+    if kind == "server_default" and isinstance(getattr(item, "arg", None), utc_now):
+        # Its SQL is another one on each database; a migration is written on one and run on all.
+        autogenerate.imports.add("from mainspring.data import utc_now")
+        return "utc_now()"
     return False
 
 

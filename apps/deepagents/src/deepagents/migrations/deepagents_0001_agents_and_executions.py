@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from alembic import op
 
-from mainspring.data import UtcDateTime
+from mainspring.data import UtcDateTime, utc_now
 
 revision: str = "deepagents_0001"
 down_revision: str | None = None
@@ -25,8 +25,8 @@ def upgrade() -> None:
         sa.Column("max_tokens", sa.Integer(), nullable=False),
         sa.Column("config", sa.JSON(), nullable=True),
         sa.Column("is_active", sa.Boolean(), nullable=False),
-        sa.Column("created_at", UtcDateTime(), server_default=sa.text("(CURRENT_TIMESTAMP)"), nullable=False),
-        sa.Column("updated_at", UtcDateTime(), server_default=sa.text("(CURRENT_TIMESTAMP)"), nullable=False),
+        sa.Column("created_at", UtcDateTime(), server_default=utc_now(), nullable=False),
+        sa.Column("updated_at", UtcDateTime(), server_default=utc_now(), nullable=False),
         sa.Column("deleted_at", UtcDateTime(), nullable=True),
         sa.CheckConstraint("max_tokens BETWEEN 100 AND 100000", name=op.f("ck_agents_max_tokens_in_range")),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_agents_user_id_users"), ondelete="CASCADE"),
@@ -67,8 +67,8 @@ def upgrade() -> None:
         sa.Column("input_tokens", sa.Integer(), nullable=True),
         sa.Column("output_tokens", sa.Integer(), nullable=True),
         sa.Column("finished_at", UtcDateTime(), nullable=True),
-        sa.Column("created_at", UtcDateTime(), server_default=sa.text("(CURRENT_TIMESTAMP)"), nullable=False),
-        sa.Column("updated_at", UtcDateTime(), server_default=sa.text("(CURRENT_TIMESTAMP)"), nullable=False),
+        sa.Column("created_at", UtcDateTime(), server_default=utc_now(), nullable=False),
+        sa.Column("updated_at", UtcDateTime(), server_default=utc_now(), nullable=False),
         sa.CheckConstraint(
             "status IN ('running', 'completed', 'failed', 'cancelled')", name=op.f("ck_executions_status_is_known")
         ),
