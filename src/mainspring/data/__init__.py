@@ -3,9 +3,12 @@
 from ._base import Base, Identified, SoftDeleted, Timestamped, Versioned, relationship
 from ._database import Database, database_resource
 from ._dependencies import ReadSession, WriteSession, database_of
+from ._filters import Filter
+from ._listing import CursorQuery, Listing, PageQuery
 from ._migrator import Migrator, PendingMigrations, Revision
 from ._moments import UtcDateTime, utc_now
 from ._session import AsyncReadSession, AsyncWriteSession
+from ._slices import CursorSlice, NumberedSlice
 from ._soft_delete import including_deleted
 from ._store import Store
 from ._translate import translated
@@ -16,9 +19,15 @@ __all__ = [
     "AsyncReadSession",
     "AsyncWriteSession",
     "Base",
+    "CursorQuery",
+    "CursorSlice",
     "Database",
+    "Filter",
     "Identified",
+    "Listing",
     "Migrator",
+    "NumberedSlice",
+    "PageQuery",
     "PendingMigrations",
     "ReadSession",
     "Revision",

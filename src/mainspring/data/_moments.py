@@ -21,6 +21,12 @@ class UtcDateTime(TypeDecorator[datetime]):
     impl = DateTime(timezone=True)
     cache_ok = True
 
+    @property
+    @override
+    def python_type(self) -> type[datetime]:
+        """What values are in Python."""
+        return datetime
+
     @override
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         if value is None:

@@ -1,7 +1,7 @@
 """A generic repository: the queries that every feature needs, over one model and within the caller's session."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any, Self
+from typing import Any, Self, overload
 
 from sqlalchemy import ColumnElement, Select, UnaryExpression, func, inspect, select
 from sqlalchemy.orm import InstrumentedAttribute, Mapper
@@ -10,8 +10,10 @@ from sqlalchemy.orm.interfaces import ORMOption
 from mainspring.errors import NotFound
 
 from ._base import Base, SoftDeleted
+from ._listing import CursorQuery, PageQuery
 from ._moments import utc_now
 from ._session import AsyncReadSession
+from ._slices import CursorSlice, NumberedSlice, cut, from_cursor, numbered
 from ._soft_delete import including_deleted
 from ._upsert import upsert
 
@@ -96,7 +98,7 @@ class Store[M: Base]:
         wanted = list(dict.fromkeys(keys))
         if not wanted:
             return []
-        found = await self.session.scalars(self._rows().where(self.key.in_(wanted)), execution_options=self._options)
+        found = await self._all(self._rows().where(self.key.in_(wanted)))
         by_key = {self._mapper.primary_key_from_instance(row)[0]: row for row in found}
         if len(by_key) < len(wanted):
             raise self.missing()
@@ -116,6 +118,21 @@ class Store[M: Base]:
         statement = self.visible(select(func.count()).select_from(self.model).where(*criteria))
         counted: int = await self._scalar(statement)
         return counted
+
+    @overload
+    async def page(self, query: CursorQuery[M]) -> CursorSlice[M]: ...
+
+    @overload
+    async def page(self, query: PageQuery[M]) -> NumberedSlice[M]: ...
+
+    async def page(self, query: CursorQuery[M] | PageQuery[M]) -> CursorSlice[M] | NumberedSlice[M]:
+        """The page that a client asked for through a `Listing`; what `CursorPage` or `Page` is made from."""
+        if isinstance(query, PageQuery):
+            total = await self.count(*query.criteria)
+            found = await self._all(numbered(self._rows(*query.criteria), query))
+            return NumberedSlice(found, total, query.page, query.page_size)
+        counted = await self.count(*query.criteria) if query.total else None
+        return cut(await self._all(from_cursor(self._rows(*query.criteria), query)), query, total=counted)
 
     async def stream(
         self, *criteria: ColumnElement[bool], order_by: Sequence[Order] = (), batch: int = _STREAM_BATCH
@@ -232,6 +249,9 @@ class Store[M: Base]:
     async def _scalar(self, statement: Select[Any]) -> Any:
         return await self.session.scalar(statement, execution_options=self._options)
 
+    async def _all(self, statement: Select[Any]) -> Sequence[M]:
+        return (await self.session.scalars(statement, execution_options=self._options)).all()
+
     async def _flush(self) -> None:
         await self.session.flush()
 
@@ -252,6 +272,4 @@ class Store[M: Base]:
                 ends. `stream` reads everything, `page` what a client asked for.
             offset: Skips so many, and reads them all the same.
         """
-        statement = self._rows(*criteria).order_by(*order_by, self.key).limit(limit).offset(offset)
-        rows = await self.session.scalars(statement, execution_options=self._options)
-        return rows.all()
+        return await self._all(self._rows(*criteria).order_by(*order_by, self.key).limit(limit).offset(offset))

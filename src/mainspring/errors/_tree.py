@@ -2,6 +2,7 @@
 
     MainspringError            INTERNAL_ERROR          500
     ├── BadRequest             BAD_REQUEST             400
+    │   └── InvalidCursor      INVALID_CURSOR          400
     ├── NotAuthenticated       NOT_AUTHENTICATED       401
     │   ├── InvalidCredentials INVALID_CREDENTIALS     401
     │   ├── InvalidToken       INVALID_TOKEN           401
@@ -90,6 +91,13 @@ class BadRequest(MainspringError):
     code = "BAD_REQUEST"
     status = 400
     title = "Bad request"
+
+
+class InvalidCursor(BadRequest):
+    """A cursor was not made for this list, its order and its filters, or not by this service."""
+
+    code = "INVALID_CURSOR"
+    title = "Invalid cursor"
 
 
 class NotAuthenticated(MainspringError):

@@ -5,7 +5,7 @@ from ._errors import ErrorSeam, problem_of
 from ._exchange import Exchange, HeaderList, Reply, exchange_of
 from ._index import RouteIndex
 from ._openapi import describe_api
-from ._paging import Page, PageParams
+from ._paging import CursorPage, Page, PageParams
 from ._pipeline import Pipeline, Stage
 from ._preconditions import IfMatch, IfNoneMatch, RequiredIfMatch
 from ._stages import AccessLog, Cors, RequestId, SecurityHeaders, TraceContext, TrustedHosts, TrustedProxies
@@ -14,6 +14,7 @@ from ._text import Text
 __all__ = [
     "AccessLog",
     "Cors",
+    "CursorPage",
     "ErrorSeam",
     "Exchange",
     "HeaderList",

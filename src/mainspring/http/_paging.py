@@ -45,7 +45,7 @@ class Page[T](BaseModel):
         pages: How many pages there are; 0 when the list is empty.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, from_attributes=True)
 
     items: Sequence[T]
     total: int = Field(ge=0)
@@ -58,3 +58,21 @@ class Page[T](BaseModel):
         """A page with its numbers worked out."""
         pages = -(-total // params.page_size)
         return cls(items=items, total=total, page=params.page, page_size=params.page_size, pages=pages)
+
+
+class CursorPage[T](BaseModel):
+    """One page of a list that is walked by cursor.
+
+    Attributes:
+        items: The page's items.
+        next_cursor: For the page after this one; null on the last.
+        previous_cursor: For the page before this one; null on the first.
+        total: Items over all pages, where the client has asked for it; null otherwise.
+    """
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+    items: Sequence[T]
+    next_cursor: str | None
+    previous_cursor: str | None
+    total: int | None = Field(default=None, ge=0)
