@@ -55,6 +55,12 @@ class Unit(ShopBase):
     name: Mapped[str]
 
 
+class Label(Identified, Versioned, ShopBase):
+    __tablename__ = "shop_label"
+
+    text: Mapped[str]
+
+
 class Pair(ShopBase):
     __tablename__ = "shop_pair"
 
@@ -194,6 +200,23 @@ class TestWriting:
                 await ArticleStore(session).update(stale, {"price": 6})
         async with fresh_database.read() as session:
             assert (await ArticleStore(session).get(nut)).price == 5
+
+    async def test_a_change_of_what_belongs_to_a_row_can_be_counted_as_its_own(self, database, articles):
+        async with database.write() as session:
+            store = Store(Article, session)
+            nut = await store.get(articles["nut"])
+            await session.execute(update(Article).values(updated_at=datetime(2020, 1, 1, tzinfo=UTC)))
+            store.touch(nut)
+            await store.save(nut)
+            assert nut.version == 2
+            assert nut.updated_at.year > 2020
+
+    async def test_a_row_without_a_stamp_can_be_counted_as_changed_too(self, database):
+        async with database.write() as session:
+            store = Store(Label, session)
+            label = await store.add(Label(text="x"))
+            store.touch(label)
+            assert (await store.save(label)).version == 2
 
     async def test_a_session_that_reads_refuses_every_write(self, database, articles):
         async with database.read() as session:

@@ -1,5 +1,6 @@
 """Agents over HTTP, on SQLite and on PostgreSQL."""
 
+import asyncio
 from uuid import uuid4
 
 import pytest
@@ -219,16 +220,67 @@ async def test_without_signing_in_everything_is_401(client, method, path):
     assert answer.json()["error"]["code"] == "NOT_AUTHENTICATED"
 
 
-async def test_two_simultaneous_requests_for_one_name_make_one_agent(socket_client, fresh_database):
-    import asyncio
-
+@pytest.fixture
+async def socket_ada(socket_client, fresh_database):
+    """Somebody who is signed in over the socket."""
     password = {"password": "correct horse battery staple", "password_confirm": "correct horse battery staple"}
     await socket_client.post("/api/v1/users", json={"email": "ada@example.com", **password})
     form = {"username": "ada@example.com", "password": password["password"]}
     token = (await socket_client.post("/api/v1/auth/login", data=form)).json()["access_token"]
-    ada = {"authorization": f"Bearer {token}"}
+    return {"authorization": f"Bearer {token}"}
 
+
+async def test_two_simultaneous_requests_for_one_name_make_one_agent(socket_client, socket_ada):
+    ada = socket_ada
     answers = await asyncio.gather(*(make(socket_client, ada) for _ in range(10)))
 
     assert sorted(answer.status_code for answer in answers) == [201] + [409] * 9
     assert (await socket_client.get(AGENTS, headers=ada)).json()["total"] == 1
+
+
+async def test_an_unchanged_agent_is_not_sent_twice(client, ada, agent):
+    path = f"{AGENTS}/{agent['id']}"
+    first = await client.get(path, headers=ada)
+    again = await client.get(path, headers=ada | {"If-None-Match": first.headers["etag"]})
+    assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", first.headers["etag"])
+
+
+@pytest.mark.parametrize("changes", [{"description": "x"}, {"tools": []}])
+async def test_a_change_of_what_somebody_else_has_changed_since_is_412(client, ada, agent, changes):
+    path = f"{AGENTS}/{agent['id']}"
+    seen = (await client.get(path, headers=ada)).headers["etag"]
+    changed = await client.patch(path, headers=ada | {"If-Match": seen}, json=changes)
+    assert (changed.status_code, changed.headers["etag"]) == (
+        200,
+        (await client.get(path, headers=ada)).headers["etag"],
+    )
+    assert changed.headers["etag"] != seen
+    for refused in (
+        await client.patch(path, headers=ada | {"If-Match": seen}, json={"description": "lost"}),
+        await client.delete(path, headers=ada | {"If-Match": seen}),
+    ):
+        assert (refused.status_code, refused.json()["error"]["code"]) == (412, "PRECONDITION_FAILED")
+    assert (await client.get(path, headers=ada)).json()["description"] != "lost"
+
+
+async def test_of_simultaneous_changes_from_one_version_exactly_one_is_kept(socket_client, socket_ada):
+    ada = socket_ada
+    path = f"{AGENTS}/{(await make(socket_client, ada)).json()['id']}"
+    seen = (await socket_client.get(path, headers=ada)).headers["etag"]
+    answers = await asyncio.gather(
+        *(
+            socket_client.patch(path, headers=ada | {"If-Match": seen}, json={"description": f"by {number}"})
+            for number in range(12)
+        )
+    )
+    assert sorted(answer.status_code for answer in answers) == [200] + [412] * 11
+    (kept,) = [answer.json()["description"] for answer in answers if answer.status_code == 200]
+    assert (await socket_client.get(path, headers=ada)).json()["description"] == kept
+
+
+async def test_agents_can_be_filtered_and_sorted(client, ada):
+    for name, model in (("zeta", "gpt-4o"), ("alpha", "gpt-4o"), ("beta", "other")):
+        await make(client, ada, name=name, model_name=model)
+    answer = await client.get(AGENTS, headers=ada, params={"model_name": "gpt-4o", "sort": "name"})
+    assert [item["name"] for item in answer.json()["items"]] == ["alpha", "zeta"]
+    assert (await client.get(AGENTS, headers=ada, params={"modelname": "x"})).status_code == 422

@@ -12,6 +12,7 @@ from sqlalchemy import select, update
 from deepagents.agents import Agent
 from deepagents.executions import Execution, ExecutionService
 from mainspring.ai import Completion, CompletionRequest, Message, ModelUnavailable, Provider, TextDelta, Usage
+from mainspring.data import including_deleted
 from mainspring.kernel import Resource
 
 API = "/api/v1"
@@ -255,7 +256,7 @@ async def test_a_deleted_agents_executions_stay_in_the_database(client, ada, age
 
     async with database.read() as session:
         assert len(list(await session.scalars(select(Execution)))) == 1
-        (deleted,) = await session.scalars(select(Agent))
+        (deleted,) = await session.scalars(select(Agent), execution_options=including_deleted())
     assert deleted.deleted_at is not None
 
 

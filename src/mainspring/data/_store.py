@@ -1,15 +1,16 @@
 """A generic repository: the queries that every feature needs, over one model and within the caller's session."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any, Self, overload
+from typing import Any, ClassVar, Self, overload
 
 from sqlalchemy import ColumnElement, Select, UnaryExpression, func, inspect, select
 from sqlalchemy.orm import InstrumentedAttribute, Mapper
+from sqlalchemy.orm.attributes import flag_modified
 from sqlalchemy.orm.interfaces import ORMOption
 
 from mainspring.errors import NotFound
 
-from ._base import Base, SoftDeleted
+from ._base import Base, SoftDeleted, Timestamped
 from ._listing import CursorQuery, PageQuery
 from ._moments import utc_now
 from ._session import AsyncReadSession
@@ -47,7 +48,7 @@ class Store[M: Base]:
         TypeError: The primary key has several columns.
     """
 
-    loads: Sequence[ORMOption] = ()
+    loads: ClassVar[Sequence[ORMOption]] = ()
     """What is loaded along with each row."""
 
     def __init__(self, model: type[M], session: AsyncReadSession) -> None:
@@ -57,6 +58,7 @@ class Store[M: Base]:
         if len(self._mapper.primary_key) != 1:
             raise TypeError(f"{model.__name__} has a primary key of several columns; write its queries by hand.")
         self.key: ColumnElement[Any] = self._mapper.primary_key[0]
+        self._stamped = issubclass(model, Timestamped)
         self._marks = issubclass(model, SoftDeleted)
         self._options: Mapping[str, Any] = {}
 
@@ -179,13 +181,34 @@ class Store[M: Base]:
             TypeError: The model has no attribute of one of the names.
             AlreadyExists: As `add`.
             ConstraintViolated: As `add`.
-            ConcurrentUpdate: The row is `Versioned`, and somebody has changed it since it was read.
+            ConcurrentUpdate: As `save`.
         """
         unknown = changes.keys() - set(self._mapper.attrs.keys())
         if unknown:
             raise TypeError(f"{self.model.__name__} has no {', '.join(sorted(unknown))}.")
         for name, value in changes.items():
             setattr(row, name, value)
+        return await self.save(row)
+
+    def touch(self, row: M) -> None:
+        """Count the next flush as a change of this row although only what belongs to it has changed, a row of another
+        table: its version grows, and `updated_at` with it.
+        """
+        if self._stamped:
+            stamped: Any = row
+            stamped.updated_at = utc_now()
+        else:
+            plain = [attribute.key for attribute in self._mapper.column_attrs if not attribute.columns[0].primary_key]
+            flag_modified(row, next(name for name in plain if name != "version"))
+
+    async def save(self, row: M) -> M:
+        """Store what was set on a row.
+
+        Raises:
+            AlreadyExists: As `add`.
+            ConstraintViolated: As `add`.
+            ConcurrentUpdate: The row is `Versioned`, and somebody has changed it since it was read.
+        """
         await self._flush()
         return row
 
@@ -210,7 +233,7 @@ class Store[M: Base]:
         """Delete a row: mark it if the model is `SoftDeleted`, remove it otherwise.
 
         Raises:
-            ConcurrentUpdate: The row is `Versioned`, and somebody has changed it since it was read.
+            ConcurrentUpdate: As `save`.
             ConstraintViolated: Other rows refer to it.
         """
         if self._marks:

@@ -3,17 +3,15 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends, Request
+from fastapi import Depends
 
 from deepagents.toolbox import Tools
 from mainspring.accounts import CurrentUser
-from mainspring.data import AsyncReadSession, ReadSession, WriteSession
-from mainspring.errors import NotFound
-from mainspring.kernel import Clock, Registry
+from mainspring.data import AsyncReadSession, PageQuery, ReadSession, WriteSession
 
 from .models import Agent
 from .service import AgentService
-from .store import AgentStore
+from .store import AGENTS, AgentStore
 
 
 async def find_agent(session: AsyncReadSession, agent_id: UUID, owner: UUID) -> Agent:
@@ -22,10 +20,7 @@ async def find_agent(session: AsyncReadSession, agent_id: UUID, owner: UUID) -> 
     Raises:
         NotFound: There is none; another owner's agent is none, so that nobody learns which ids exist.
     """
-    agent = await AgentStore(session, owner).get(agent_id)
-    if agent is None:
-        raise NotFound("There is no agent with this id.")
-    return agent
+    return await AgentStore(session, owner).get(agent_id)
 
 
 async def _own_agent(agent_id: UUID, user: CurrentUser, session: ReadSession) -> Agent:
@@ -36,9 +31,8 @@ async def _changing_agent(agent_id: UUID, user: CurrentUser, session: WriteSessi
     return await find_agent(session, agent_id, user.id)
 
 
-def _agents(request: Request, session: WriteSession, tools: Tools) -> AgentService:
-    registry: Registry = request.app.state.registry
-    return AgentService(session, tools=tools, clock=registry.get(Clock))
+def _agents(user: CurrentUser, session: WriteSession, tools: Tools) -> AgentService:
+    return AgentService(AgentStore(session, user.id), owner=user.id, tools=tools)
 
 
 OwnAgent = Annotated[Agent, Depends(_own_agent)]
@@ -49,3 +43,6 @@ ChangingAgent = Annotated[Agent, Depends(_changing_agent)]
 
 Agents = Annotated[AgentService, Depends(_agents)]
 """The service, within the request's unit of work."""
+
+AgentQuery = Annotated[PageQuery[Agent], Depends(AGENTS.by_page)]
+"""Which agents a client wants to see."""

@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from mainspring.data import Base, Identified, SoftDeleted, Timestamped, relationship
+from mainspring.data import Base, Identified, SoftDeleted, Timestamped, Versioned, relationship
 
 _NOT_DELETED = text("deleted_at IS NULL")
 
@@ -21,7 +21,7 @@ class AgentTool(Base):
     position: Mapped[int]
 
 
-class Agent(Identified, Timestamped, SoftDeleted, Base):
+class Agent(Identified, Timestamped, SoftDeleted, Versioned, Base):
     """A model with a prompt, tools and an owner."""
 
     __tablename__ = "agents"

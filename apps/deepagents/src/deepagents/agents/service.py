@@ -1,15 +1,15 @@
 """The rules of agents."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from uuid import UUID
 
 from deepagents.toolbox import Toolbox
-from mainspring.data import AsyncWriteSession
 from mainspring.errors import AlreadyExists, FieldError, ValidationFailed
-from mainspring.kernel import Clock
 
 from .models import Agent, AgentTool
 from .schemas import AgentCreate, AgentUpdate
-from .store import stored
+from .store import AgentStore
 
 _CAPPED_MODELS = "gpt-3.5"
 _CAP = 4096
@@ -19,17 +19,17 @@ class AgentService:
     """Makes and changes agents within the caller's unit of work.
 
     Args:
-        session: The unit of work.
+        store: The owner's agents, within the unit of work.
+        owner: Whose agents are made.
         tools: What agents may be given.
-        clock: The time.
     """
 
-    def __init__(self, session: AsyncWriteSession, *, tools: Toolbox, clock: Clock) -> None:
-        self._session = session
+    def __init__(self, store: AgentStore, *, owner: UUID, tools: Toolbox) -> None:
+        self._store = store
+        self._owner = owner
         self._tools = tools
-        self._clock = clock
 
-    async def create(self, new: AgentCreate, *, owner: UUID) -> Agent:
+    async def create(self, new: AgentCreate) -> Agent:
         """Make an agent.
 
         Raises:
@@ -38,8 +38,10 @@ class AgentService:
         """
         self._tools.require(new.tools)
         columns = new.model_dump(exclude={"tools"})
-        agent = Agent(**columns, user_id=owner, given_tools=_given(new.tools))
-        return await self._stored(agent)
+        agent = Agent(**columns, user_id=self._owner, given_tools=_given(new.tools))
+        _check_cap(agent)
+        with _name_told(agent):
+            return await self._store.add(agent)
 
     async def update(self, agent: Agent, changes: AgentUpdate) -> Agent:
         """Change an agent; what `changes` does not name stays.
@@ -48,29 +50,33 @@ class AgentService:
             AlreadyExists: The owner has another agent of the new name.
             ValidationFailed: A tool does not exist.
         """
-        for name, value in changes.changes().items():
-            setattr(agent, name, value)
         if "tools" in changes.model_fields_set:
             self._tools.require(changes.tools)
             kept = {given.name: given for given in agent.given_tools}
             agent.given_tools = [kept.get(given.name, given) for given in _given(changes.tools)]
             for position, given in enumerate(agent.given_tools):
                 given.position = position
-        return await self._stored(agent)
+            self._store.touch(agent)
+        for name, value in changes.changes().items():
+            setattr(agent, name, value)
+        _check_cap(agent)
+        with _name_told(agent):
+            return await self._store.save(agent)
 
     async def delete(self, agent: Agent) -> None:
         """Mark an agent as deleted. Its executions stay readable in the database; its name is free again."""
-        agent.deleted_at = self._clock.now()
         agent.is_active = False
-        await self._session.flush()
+        await self._store.delete(agent)
 
-    async def _stored(self, agent: Agent) -> Agent:
-        _check_cap(agent)
-        name = agent.name  # After a failed flush the object would have to be loaded again, which then fails too.
-        try:
-            return await stored(self._session, agent)
-        except AlreadyExists as error:
-            raise AlreadyExists(f"You already have an agent named {name!r}. Choose another name.") from error
+
+@contextmanager
+def _name_told(agent: Agent) -> Iterator[None]:
+    """Within the block, a taken name is told by name."""
+    name = agent.name  # After a failed flush the object would have to be loaded again, which then fails too.
+    try:
+        yield
+    except AlreadyExists as error:
+        raise AlreadyExists(f"You already have an agent named {name!r}. Choose another name.") from error
 
 
 def _check_cap(agent: Agent) -> None:
