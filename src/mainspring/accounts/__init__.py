@@ -1,6 +1,6 @@
 """Accounts: users who register, sign in, stay signed in, and sign out, as a ready module."""
 
-from ._dependencies import CurrentUser, SuperUser
+from ._dependencies import CurrentUser, SuperUser, idempotent_per_user
 from ._models import RefreshToken, User
 from ._module import accounts_module
 from ._schemas import SignedIn, UserCreate, UserOut
@@ -18,4 +18,5 @@ __all__ = [
     "UserCreate",
     "UserOut",
     "accounts_module",
+    "idempotent_per_user",
 ]

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 from fastapi.security import OAuth2PasswordBearer
 
+from mainspring.data import idempotent
 from mainspring.errors import NotAuthenticated, PermissionDenied
 from mainspring.http import exchange_of
 from mainspring.kernel import Registry
@@ -48,3 +49,11 @@ async def _super_user(user: CurrentUser) -> User:
 
 SuperUser = Annotated[User, Depends(_super_user)]
 """The signed-in administrator; 401 without a user, 403 for another one."""
+
+
+async def _user_id(user: CurrentUser) -> str:
+    return str(user.id)
+
+
+idempotent_per_user = idempotent(by=_user_id)
+"""For `dependencies=[…]` of routes that write: the same `Idempotency-Key` of the same user twice has one effect."""

@@ -14,7 +14,7 @@ from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 from starlette.types import ASGIApp
 
-from mainspring.data import Database, Migrator, database_resource
+from mainspring.data import Database, IdempotencyGate, Migrator, Replay, database_resource, replayed
 from mainspring.errors import catalogue
 from mainspring.http import (
     AccessLog,
@@ -80,6 +80,7 @@ class Application(FastAPI):
         if isinstance(stack, ServerErrorMiddleware) and not self.debug:
             # It answers defects, which is what the pipeline does.
             stack = stack.app
+        stack = IdempotencyGate(stack, render=self.seam.render)
         if self.settings.compresses_responses:
             stack = GZipMiddleware(stack, _WORTH_COMPRESSING, _COMPRESSION, exclude_content_types=_NOT_COMPRESSED)
         return Pipeline(
@@ -143,6 +144,7 @@ def create_app(
     app.state.settings = settings
     app.state.clock = time
     app.seam.install(app)
+    app.add_exception_handler(Replay, replayed)
     _mount(app, operation_ids)
     describe_api(app, settings.error_format, api_prefix=settings.api_prefix)
     return app

@@ -4,6 +4,7 @@ from ._base import Base, Identified, SoftDeleted, Timestamped, Versioned, relati
 from ._database import Database, database_resource
 from ._dependencies import ReadSession, WriteSession, database_of
 from ._filters import Filter
+from ._idempotency import IdempotencyGate, IdempotencyKeys, Replay, idempotency_module, idempotent, replayed
 from ._listing import CursorQuery, Listing, PageQuery
 from ._migrator import Migrator, PendingMigrations, Revision
 from ._moments import UtcDateTime, utc_now
@@ -23,6 +24,8 @@ __all__ = [
     "CursorSlice",
     "Database",
     "Filter",
+    "IdempotencyGate",
+    "IdempotencyKeys",
     "Identified",
     "Listing",
     "Migrator",
@@ -30,6 +33,7 @@ __all__ = [
     "PageQuery",
     "PendingMigrations",
     "ReadSession",
+    "Replay",
     "Revision",
     "SoftDeleted",
     "Store",
@@ -41,8 +45,11 @@ __all__ = [
     "database_of",
     "database_resource",
     "database_url",
+    "idempotency_module",
+    "idempotent",
     "including_deleted",
     "relationship",
+    "replayed",
     "rolled_back",
     "translated",
     "utc_now",

@@ -11,6 +11,9 @@ from mainspring.kernel import Registry
 from ._database import Database
 from ._session import AsyncReadSession, AsyncWriteSession
 
+ANSWER_KEY = "mainspring.answer"
+"""Where in the ASGI scope stands what commits a unit of work together with its answer, if anything does."""
+
 
 def database_of(connection: HTTPConnection) -> Database:
     """The database of the application that serves a request or WebSocket."""
@@ -24,8 +27,18 @@ async def _read_session(connection: HTTPConnection) -> AsyncIterator[AsyncReadSe
 
 
 async def _write_session(connection: HTTPConnection) -> AsyncIterator[AsyncWriteSession]:
-    async with database_of(connection).write() as session:
+    unit = database_of(connection).write()
+    session = await unit.__aenter__()
+    try:
         yield session
+    except BaseException as error:
+        # As `async with` would; written out, because below the unit of work may outlive this dependency.
+        if not await unit.__aexit__(type(error), error, error.__traceback__):
+            raise
+    else:
+        waiting = connection.scope.get(ANSWER_KEY)
+        if waiting is None or not waiting.hand_over(session, unit):
+            await unit.__aexit__(None, None, None)
 
 
 ReadSession = Annotated[AsyncReadSession, Depends(_read_session, scope="function")]

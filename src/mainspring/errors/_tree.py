@@ -2,7 +2,8 @@
 
     MainspringError            INTERNAL_ERROR          500
     ├── BadRequest             BAD_REQUEST             400
-    │   └── InvalidCursor      INVALID_CURSOR          400
+    │   ├── InvalidCursor      INVALID_CURSOR          400
+    │   └── IdempotencyKeyMissing IDEMPOTENCY_KEY_MISSING 400
     ├── NotAuthenticated       NOT_AUTHENTICATED       401
     │   ├── InvalidCredentials INVALID_CREDENTIALS     401
     │   ├── InvalidToken       INVALID_TOKEN           401
@@ -13,11 +14,13 @@
     ├── Conflict               CONFLICT                409
     │   ├── AlreadyExists      ALREADY_EXISTS          409
     │   ├── ConstraintViolated CONSTRAINT_VIOLATED     409
-    │   └── ConcurrentUpdate   CONCURRENT_UPDATE       409
+    │   ├── ConcurrentUpdate   CONCURRENT_UPDATE       409
+    │   └── IdempotencyKeyInUse IDEMPOTENCY_KEY_IN_USE 409
     ├── PreconditionFailed     PRECONDITION_FAILED     412
     ├── ContentTooLarge        CONTENT_TOO_LARGE       413
     ├── UnsupportedMediaType   UNSUPPORTED_MEDIA_TYPE  415
     ├── ValidationFailed       VALIDATION_ERROR        422
+    ├── IdempotencyKeyReused   IDEMPOTENCY_KEY_REUSED  422
     ├── PreconditionRequired   PRECONDITION_REQUIRED   428
     ├── RateLimited            RATE_LIMITED            429
     ├── UpstreamFailed         UPSTREAM_FAILED         502
@@ -98,6 +101,13 @@ class InvalidCursor(BadRequest):
 
     code = "INVALID_CURSOR"
     title = "Invalid cursor"
+
+
+class IdempotencyKeyMissing(BadRequest):
+    """The route has an effect that must not happen twice, and the request has no `Idempotency-Key`."""
+
+    code = "IDEMPOTENCY_KEY_MISSING"
+    title = "Idempotency-Key missing"
 
 
 class NotAuthenticated(MainspringError):
@@ -195,6 +205,14 @@ class ConcurrentUpdate(Conflict):
     retryable = True
 
 
+class IdempotencyKeyInUse(Conflict):
+    """The first request with this `Idempotency-Key` is still running."""
+
+    code = "IDEMPOTENCY_KEY_IN_USE"
+    title = "Idempotency-Key in use"
+    retryable = True
+
+
 class PreconditionFailed(MainspringError):
     """The resource has changed since the client read it (`If-Match` does not hold)."""
 
@@ -225,6 +243,14 @@ class ValidationFailed(MainspringError):
     code = "VALIDATION_ERROR"
     status = 422
     title = "Validation failed"
+
+
+class IdempotencyKeyReused(MainspringError):
+    """The `Idempotency-Key` was used for another request, or for one whose answer cannot be repeated."""
+
+    code = "IDEMPOTENCY_KEY_REUSED"
+    status = 422
+    title = "Idempotency-Key reused"
 
 
 class PreconditionRequired(MainspringError):

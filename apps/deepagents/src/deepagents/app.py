@@ -4,6 +4,7 @@ from typing import Any
 
 from mainspring.accounts import accounts_module
 from mainspring.app import Application, create_app
+from mainspring.data import idempotency_module
 
 from . import agents, executions, toolbox, web
 from .settings import Settings
@@ -28,6 +29,7 @@ def build(settings: Settings | None = None, **overrides: Any) -> Application:
         description="Agents with tools, executed, streamed and traced.",
         modules=[
             accounts_module(settings, issuer=NAME),
+            idempotency_module(),
             toolbox.module(tools, settings),
             agents.module(),
             executions.module(settings),

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, status
 
-from mainspring.accounts import CurrentUser
+from mainspring.accounts import CurrentUser, idempotent_per_user
 from mainspring.data import NumberedSlice, ReadSession
 from mainspring.errors import NotFound
 from mainspring.http import IfMatch, IfNoneMatch, Page
@@ -25,7 +25,13 @@ _TAKEN: _Responses = {409: {"description": "The owner has an agent of this name.
 router = APIRouter(tags=["agents"], responses={401: {"description": "Not signed in."}})
 
 
-@router.post("/agents", status_code=status.HTTP_201_CREATED, response_model=AgentOut, responses=_TAKEN)
+@router.post(
+    "/agents",
+    status_code=status.HTTP_201_CREATED,
+    response_model=AgentOut,
+    responses=_TAKEN,
+    dependencies=[idempotent_per_user],
+)
 async def create_agent(new: AgentCreate, agents: Agents) -> Agent:
     """Make an agent."""
     return await agents.create(new)
