@@ -90,7 +90,7 @@ class TestExplain:
         database = next(line for line in ended.out.splitlines() if line.startswith("database"))
         assert database.split() == ["database", "sqlite", "(WAL)", "shop.db", "DATABASE_URL", "environment", "yes"]
         assert ended.out.index("access-log") < ended.out.index("request-id") < ended.out.index("security-headers")
-        assert "routes, 0 of them guarded" in ended.out
+        assert "routes, 3 of them guarded" in ended.out
 
     def test_names_the_waivers_in_force(self, cli, monkeypatch):
         monkeypatch.setenv("ALLOW_IN_PRODUCTION", "docs, any-host")

@@ -1,7 +1,7 @@
 """The database: engines, sessions that read or write, the unit of work, models and migrations."""
 
 from ._base import Base, Identified, SoftDeleted, Timestamped, UtcDateTime, relationship
-from ._database import Database, database_resource
+from ._database import Database, PoolUsage, database_resource
 from ._dependencies import ReadSession, WriteSession, database_of
 from ._migrator import Migrator, PendingMigrations, Revision
 from ._session import AsyncReadSession, AsyncWriteSession
@@ -17,6 +17,7 @@ __all__ = [
     "Identified",
     "Migrator",
     "PendingMigrations",
+    "PoolUsage",
     "ReadSession",
     "Revision",
     "SoftDeleted",

@@ -7,15 +7,27 @@ from ._index import RouteIndex
 from ._openapi import describe_api
 from ._paging import Page, PageParams
 from ._pipeline import Pipeline, Stage
-from ._stages import AccessLog, Cors, RequestId, SecurityHeaders, TraceContext, TrustedHosts, TrustedProxies
+from ._stages import (
+    METRICS_PATH,
+    AccessLog,
+    Cors,
+    Metrics,
+    RequestId,
+    SecurityHeaders,
+    TraceContext,
+    TrustedHosts,
+    TrustedProxies,
+)
 from ._text import Text
 
 __all__ = [
+    "METRICS_PATH",
     "AccessLog",
     "Cors",
     "ErrorSeam",
     "Exchange",
     "HeaderList",
+    "Metrics",
     "Page",
     "PageParams",
     "Pipeline",
