@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -92,23 +92,24 @@ class Housekeeping:
             self._seat = None
 
     def _run(self) -> None:
-        look = self._watch.look_seconds
-        written = float("-inf")
-        while True:
+        # The port comes a round later: whoever only tries out whether the service starts has no use for it.
+        chores = [self.levels.follow, self._publish]
+        done = float("-inf")
+        while not self._stopping.is_set():
             self._carefully(self._watch.look)
-            if monotonic() - written >= _PUBLISH_SECONDS:
-                written = monotonic()
-                for task in (self.levels.follow, self._publish, self._port.keep):
-                    self._carefully(task)
-            if self._stopping.wait(look or _PUBLISH_SECONDS):
-                break
+            if monotonic() - done >= _PUBLISH_SECONDS:
+                done = monotonic()
+                for chore in chores:
+                    self._carefully(chore)
+                chores = [self.levels.follow, self._publish, self._port.keep]
+            self._stopping.wait(self._watch.look_seconds or _PUBLISH_SECONDS)
         self._port.close()
 
-    def _carefully(self, task: Any) -> None:
+    def _carefully(self, chore: Callable[[], None]) -> None:
         try:
-            task()
-        except Exception:  # noqa: BLE001 -- logged; what keeps house must not end, and the service not with it
-            _log.exception("Housekeeping failed; it is tried again", task=task.__qualname__)
+            chore()
+        except Exception:  # noqa: BLE001 -- logged; it is done again, and neither the thread nor the service ends
+            _log.exception("Housekeeping failed; it is tried again")
             self._stopping.wait(_PUBLISH_SECONDS)
 
     def _publish(self) -> None:

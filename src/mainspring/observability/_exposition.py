@@ -50,6 +50,8 @@ class Exposition:
     def join(self, seat: Seat) -> None:
         """Become one of several workers."""
         self._inherited = [family for family in loaded(seat.read()) if family.grows]
+        # At once, so that nobody takes the gauges of the last one on the seat for ours.
+        seat.write(dumped(self._inherited))
         self._seat = seat
 
     def publish(self) -> list[Family]:

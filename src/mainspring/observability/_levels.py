@@ -127,11 +127,11 @@ class LogLevels:
         until = None
         if override is not None and override.until is not None:
             until = self._clock.now() + timedelta(seconds=override.until - self._now())
-        level = logging.getLevelName(logger.level) if override is None else override.level
+        level = logging.getLevelName(logger.getEffectiveLevel())
         _log.warning(
             f"Log level of {logger.name} is now {level}",
             target=logger.name,
-            to="configured" if override is None else level,
+            configured=override is None,
             until=until,
         )
 
