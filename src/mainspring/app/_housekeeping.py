@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from mainspring.data import Database
 from mainspring.http import Exchange, Metrics, Pipeline
-from mainspring.kernel import RegistryError
 from mainspring.observability import (
     Exposition,
     Family,
@@ -143,8 +142,7 @@ class Housekeeping:
         if self._metrics is not None:
             yield from self._metrics.families(self._in_flight)
         yield from self._watch.families()
-        with suppress(RegistryError):
-            yield from _pool_families(app.registry.get(Database))
+        yield from _pool_families(app.registry.find(Database))
         yield single("service_workers", "gauge", "Processes that serve, each counted by itself.", 1)
         labels = (app.name, app.version, app.settings.environment)
         names = ("name", "version", "environment")
