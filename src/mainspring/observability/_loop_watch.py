@@ -6,6 +6,7 @@ import threading
 import traceback
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
+from itertools import dropwhile
 from time import monotonic
 from types import FrameType
 from typing import Any, NamedTuple
@@ -23,8 +24,12 @@ BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0
 _SAME_PLACE_SECONDS = 60.0
 _MOST_PLACES = 100
 _MOST_FRAMES = 30
-_LOOP = frozenset({"asyncio.runners", "asyncio.base_events", "asyncio.events"})
-_DISPATCH = ("asyncio.", "uvicorn.", "starlette.", "fastapi.", "anyio.", "contextlib.", "mainspring.http.")
+# What calls the service's code: the loop, and FastAPI's handlers and dependencies. Beneath it nothing is of interest.
+_CALLERS = frozenset(
+    {"asyncio.runners", "asyncio.base_events", "asyncio.events", "fastapi.routing", "fastapi.dependencies.utils"}
+)
+_AROUND = ("asyncio.", "uvicorn.", "starlette.", "fastapi.", "anyio.", "contextlib.")
+_AROUND_OURS = ("mainspring.http.", "mainspring.app.", "mainspring.testing.")
 
 
 class _Place(NamedTuple):
@@ -149,11 +154,10 @@ def _places(frame: FrameType | None) -> Iterator[_Place]:
 def _trimmed(places: list[_Place]) -> list[_Place]:
     """From the outermost in, without what stands around every call: the server, the loop, the framework."""
     places.reverse()
-    inside = max((place for place, at in enumerate(places) if at.module in _LOOP), default=-1) + 1
-    own = inside
-    while own < len(places) and f"{places[own].module}.".startswith(_DISPATCH):
-        own += 1
-    return (places[own:] or places)[-_MOST_FRAMES:]
+    called = max((index for index, place in enumerate(places) if place.module in _CALLERS), default=-1) + 1
+    inside = places[called:]
+    own = list(dropwhile(lambda place: f"{place.module}.".startswith(_AROUND + _AROUND_OURS), inside))
+    return (own or inside or places)[-_MOST_FRAMES:]
 
 
 def _culprit(places: list[_Place]) -> _Place:
