@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import shutil
 import sys
 from datetime import UTC, datetime, timedelta
 
@@ -75,6 +76,18 @@ class TestWhoMayUseThem:
         answer = await asked(compose_service(), path, address="203.0.113.7", headers={"X-Forwarded-For": "127.0.0.1"})
 
         assert answer.status_code == 404
+
+    @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Real-IP"])
+    async def test_strangers_do_not_come_in_through_a_proxy_on_this_machine_that_nobody_has_named(
+        self, compose_service, header
+    ):
+        assert (await asked(compose_service(), headers={header: "203.0.113.7"})).status_code == 404
+
+    async def test_through_a_proxy_that_is_named_it_is_the_clients_address_that_counts(self, compose_service):
+        app = compose_service(trusted_proxies="10.0.0.0/8")
+        for address, status in (("127.0.0.1", 200), ("203.0.113.7", 404)):
+            answer = await asked(app, address="10.0.0.1", headers={"X-Forwarded-For": address})
+            assert answer.status_code == status
 
     async def test_they_are_not_in_the_api_description(self, compose_service):
         paths = compose_service().openapi()["paths"]
@@ -187,6 +200,44 @@ class TestMetrics:
                 assert (await asked(app)).status_code == 200
 
         assert caplog.text.count("cannot be had") == 1
+
+
+class TestRunDirectory:
+    async def test_one_that_cannot_be_used_is_said_at_the_start(self, compose_service, tmp_path, monkeypatch):
+        (tmp_path / "file").touch()
+        monkeypatch.setenv("MAINSPRING_RUN_DIRECTORY", str(tmp_path / "file"))
+        app = compose_service()
+
+        with pytest.raises(BootError, match="MAINSPRING_RUN_DIRECTORY"):
+            async with app.router.lifespan_context(app):
+                pass
+
+    async def test_one_that_goes_away_is_told_once_and_the_service_goes_on(
+        self, compose_service, tmp_path, monkeypatch, caplog
+    ):
+        directory = tmp_path / "run"
+        monkeypatch.setenv("MAINSPRING_RUN_DIRECTORY", str(directory))
+        app = compose_service()
+        async with app.router.lifespan_context(app), asyncio.timeout(10):
+            shutil.rmtree(directory)
+            while "Housekeeping failed" not in caplog.text:
+                await asyncio.sleep(0.02)
+            directory.mkdir()
+            while not list(directory.glob("*.json")):
+                await asyncio.sleep(0.02)
+            assert (await asked(app)).status_code == 200
+
+        assert caplog.text.count("Housekeeping failed") == 1
+
+    async def test_its_numbers_are_left_there_at_the_end(self, compose_service, tmp_path, monkeypatch):
+        monkeypatch.setenv("MAINSPRING_RUN_DIRECTORY", str(tmp_path / "run"))
+        for total in (2, 4):
+            app = compose_service()
+            async with app.router.lifespan_context(app):
+                for _ in range(2):
+                    await asked(app, "/health")
+                text = (await asked(app)).text
+            assert f'http_requests_total{{method="GET",route="/health",status="200"}} {total}.0' in text
 
 
 class TestWithoutTheLibrary:

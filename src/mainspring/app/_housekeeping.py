@@ -6,12 +6,14 @@ import signal
 import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
+from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from mainspring.data import Database
 from mainspring.http import Exchange, Metrics, Pipeline
 from mainspring.observability import (
+    RUN_DIRECTORY,
     Exposition,
     Family,
     LogContext,
@@ -23,6 +25,7 @@ from mainspring.observability import (
     single,
     try_lock,
 )
+from mainspring.settings import BootError, Problem
 
 if TYPE_CHECKING:
     from ._create import Application
@@ -59,13 +62,18 @@ class Housekeeping:
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
         self._signalled = False
+        self._failing: set[str] = set()
 
     async def start(self) -> None:
-        """Begin. To be called once everything else has started."""
+        """Begin. To be called once everything else has started.
+
+        Raises:
+            BootError: The run directory cannot be used.
+        """
         self._stopping.clear()
         directory = run_directory()
         if directory is not None:
-            self._seat = Seat(directory)
+            self._seat = _seat_in(directory)
             self.levels.share(directory)
             if self.exposition is not None:
                 self.exposition.join(self._seat)
@@ -108,8 +116,11 @@ class Housekeeping:
         try:
             chore()
         except Exception:  # noqa: BLE001 -- logged; it is done again, and neither the thread nor the service ends
-            _log.exception("Housekeeping failed; it is tried again")
-            self._stopping.wait(_PUBLISH_SECONDS)
+            if chore.__qualname__ not in self._failing:
+                _log.exception("Housekeeping failed; it is tried again, and told when it fails anew")
+            self._failing.add(chore.__qualname__)
+        else:
+            self._failing.discard(chore.__qualname__)
 
     def _publish(self) -> None:
         if self._seat is not None and self.exposition is not None:
@@ -190,6 +201,14 @@ class _Port:
             self._lock = try_lock(directory / "metrics-port.lock")
             return self._lock is not None
         return True
+
+
+def _seat_in(directory: Path) -> Seat:
+    try:
+        return Seat(directory)
+    except OSError as error:
+        fix = "Name a directory on a local disk that this user may write to, or unset it."
+        raise BootError([Problem(RUN_DIRECTORY, f"It cannot be used: {error}.", fix, "environment")]) from error
 
 
 def _pool_families(database: Database | None) -> Iterator[Family]:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 type Level = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
+_FORWARDED = frozenset({"forwarded", "x-forwarded-for", "x-real-ip"})
 _BEARER = HTTPBearer(scheme_name="OperationsToken", auto_error=False)
 
 
@@ -58,7 +59,9 @@ class Levels(BaseModel):
 def operations_router(settings: Settings, housekeeping: Housekeeping) -> APIRouter:
     """The routes, guarded; none in production without a token."""
     token = _token_of(settings)
-    router = APIRouter(include_in_schema=False, dependencies=[Depends(_guard(token))])
+    router = APIRouter(
+        include_in_schema=False, dependencies=[Depends(_guard(token, behind_proxy=bool(settings.trusted_proxies)))]
+    )
     if settings.is_production and not token:
         return router
     if housekeeping.exposition is not None:
@@ -83,12 +86,14 @@ def _token_of(settings: Settings) -> str:
     return settings.operations_token.get_secret_value() if settings.operations_token else ""
 
 
-def _guard(token: str) -> Callable[..., None]:
+def _guard(token: str, *, behind_proxy: bool) -> Callable[..., None]:
     expected = token.encode()
 
     def operator(request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]) -> None:
         if not expected:
-            if not _is_from_here(request):
+            # A proxy on this machine that nobody has named would make strangers look like us.
+            forwarded = not behind_proxy and not _FORWARDED.isdisjoint(request.headers)
+            if forwarded or not _is_from_here(request):
                 raise NotFound
         elif given is None:
             raise NotAuthenticated("Send the operations token as `Authorization: Bearer …`.")
