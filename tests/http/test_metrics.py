@@ -2,7 +2,9 @@
 
 import random
 import string
+import sys
 import time
+from contextlib import contextmanager
 
 import pytest
 from fastapi import APIRouter, FastAPI, WebSocket
@@ -23,6 +25,17 @@ def counted(stage, name="http_requests"):
 def stage_of(app) -> Metrics:
     (stage,) = [stage for stage in app.stages if isinstance(stage, Metrics)]
     return stage
+
+
+@contextmanager
+def untraced():
+    """Coverage's own time per line is not the stage's."""
+    tracer = sys.gettrace()
+    sys.settrace(None)
+    try:
+        yield
+    finally:
+        sys.settrace(tracer)
 
 
 @pytest.fixture
@@ -85,12 +98,13 @@ class TestCounting:
 
         exchange = Exchange(scope_of("/things/1"), send)
         exchange.template, exchange.status = "/things/{id}", 200
-        took = []
-        for _ in range(20):
-            began = time.perf_counter()
-            for _ in range(1000):
-                stage.finish(exchange)
-            took.append((time.perf_counter() - began) / 1000)
+        with untraced():
+            took = []
+            for _ in range(20):
+                began = time.perf_counter()
+                for _ in range(1000):
+                    stage.finish(exchange)
+                took.append((time.perf_counter() - began) / 1000)
 
         assert min(took) < 2e-6
 
