@@ -335,6 +335,7 @@ class TestExplaining:
 
         assert [stage.name for stage in found.stages] == [
             "access-log",
+            "metrics",
             "trusted-proxies",
             "request-id",
             "trace-context",
@@ -344,6 +345,7 @@ class TestExplaining:
             "deadline",
             "errors",
             "body-limit",
+            "loop-watch",
             "route-index",
         ]
         assert [(r.name, r.chosen_by, r.source) for r in found.resources] == [

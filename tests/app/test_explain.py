@@ -105,9 +105,11 @@ class TestStagesAndResources:
         def stages(**options):
             return [stage.name for stage in composition_of(compose_service(**options)).stages]
 
-        own = ["access-log", "request-id", "trace-context", "security-headers"]
-        assert stages() == [*own, "deadline", "errors", "compression", "body-limit", "route-index"]
-        assert stages(request_timeout=0, compress_responses=False) == [*own, "errors", "body-limit", "route-index"]
+        own = ["request-id", "trace-context", "security-headers"]
+        every = ["access-log", "metrics", *own, "deadline", "errors", "compression", "body-limit", "loop-watch"]
+        assert stages() == [*every, "route-index"]
+        least = {"request_timeout": 0, "compress_responses": False, "metrics_enabled": False, "slow_loop_seconds": 0}
+        assert stages(**least) == ["access-log", *own, "errors", "body-limit", "route-index"]
 
     def test_every_step_says_what_it_does_and_what_it_costs(self, compose_service):
         options = {

@@ -110,6 +110,9 @@ class Running:
     def url(self) -> str:
         return self.wait_for(r"http://127\.0\.0\.1:\d+")
 
+    def send(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
     def end(self, number: signal.Signals = signal.SIGINT) -> int:
         self._process.send_signal(number)
         return self.code()

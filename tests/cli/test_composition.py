@@ -90,7 +90,23 @@ class TestExplain:
         database = next(line for line in ended.out.splitlines() if line.startswith("database"))
         assert database.split() == ["database", "sqlite", "(WAL)", "shop.db", "DATABASE_URL", "environment", "yes"]
         assert ended.out.index("access-log") < ended.out.index("request-id") < ended.out.index("security-headers")
-        assert "routes, 0 of them guarded" in ended.out
+        assert "routes, 3 of them guarded" in ended.out
+
+    def test_shows_what_operators_get_and_what_guards_it(self, cli):
+        ended = cli("explain")
+        metrics, watch = (
+            next(line for line in ended.out.splitlines() if line.startswith(name)) for name in ("metrics", "loop-watch")
+        )
+
+        assert "/metrics from this machine only" in metrics
+        assert metrics.split()[-3:] == ["under", "1", "µs"]
+        assert "blocks the event loop for 0.5 s" in watch
+        guarded = [line.split() for line in cli("routes").out.splitlines() if "OperationsToken" in line]
+        assert [line[:2] for line in guarded] == [
+            ["GET", "/metrics"],
+            ["GET", "/operations/log-level"],
+            ["PUT", "/operations/log-level"],
+        ]
 
     def test_names_the_waivers_in_force(self, cli, monkeypatch):
         monkeypatch.setenv("ALLOW_IN_PRODUCTION", "docs, any-host")

@@ -110,6 +110,16 @@ class TestCheck:
         assert (ended.code, "1. module till" in ended.err) == (78, True)
 
 
+def test_the_token_for_operators_is_not_shown(cli, monkeypatch):
+    monkeypatch.setenv("OPERATIONS_TOKEN", "q8s7dJ2kLp0VbX4nT6yR1wZ3mC5hF9aE")
+    monkeypatch.setenv("METRICS_PORT", "9100")
+
+    shown = [line.split() for line in cli("config", "show").out.splitlines()]
+
+    assert ["OPERATIONS_TOKEN", "********", "environment"] in shown
+    assert ["METRICS_PORT", "9100", "environment"] in shown
+
+
 def test_a_secret_is_long_and_another_one_each_time(cli):
     first, second = (cli("config", "secret").out.strip() for _ in range(2))
 

@@ -307,10 +307,11 @@ class TestTrustedHosts:
             ("/health/live", 200),
             ("/healthcare/records", 400),
             ("/health-records", 400),
-            ("/metrics", 400),
+            ("/metrics", 200),
+            ("/metrics/of/mine", 400),
         ],
     )
-    async def test_only_the_health_checks_are_answered_under_any_name(self, behind, path, status):
+    async def test_only_health_checks_and_scrapes_are_answered_under_any_name(self, behind, path, status):
         assert await self.status(behind, "10.1.2.3", "shop.example.com", path=path) == status
 
     async def test_a_websocket_under_a_strange_name_is_refused(self, behind):

@@ -159,6 +159,10 @@ class TestProblems:
 
         assert (found.fix, found.source) == ("Did you mean SHOP_CURRENCY?", "environment")
 
+    def test_where_workers_meet_is_no_unknown_setting(self, monkeypatch):
+        monkeypatch.setenv("MAINSPRING_RUN_DIRECTORY", "/run/shop")
+        Settings()
+
     def test_an_unknown_name_with_our_prefix_that_resembles_none_is_to_be_removed(self, monkeypatch, clean):
         (clean / ".env").write_text("SHOP_ZZZ=1\n")
         monkeypatch.setenv("SHOP_QQQ", "1")
@@ -378,6 +382,11 @@ class TestProduction:
             ({"secret_key": "short"}, "secret_key"),
             ({"secret_key": "changeme-" + GOOD_SECRET}, "secret_key"),
             ({"secret_key": "a" * 40}, "secret_key"),
+            ({"operations_token": "short"}, "operations_token"),
+            ({"operations_token": "changeme-" + GOOD_SECRET}, "operations_token"),
+            ({"operations_token": GOOD_SECRET[:31]}, "operations_token"),
+            ({"operations_token": ""}, "operations_token"),
+            ({"metrics_port": 8000}, "metrics_port"),
             ({"debug": True}, "debug"),
             ({"enable_docs": True}, "enable_docs"),
             ({"allowed_hosts": "*"}, "allowed_hosts"),
@@ -439,6 +448,12 @@ class TestProduction:
             assert "It has 31 characters" in problems(**changes)["secret_key"].message
         else:
             ShopSettings(**changes)
+
+    def test_a_token_for_operators_is_not_asked_for_and_one_that_is_good_is_taken(self):
+        ShopSettings(**GOOD | {"operations_token": GOOD_SECRET, "metrics_port": 9100})
+
+    def test_where_no_strangers_are_any_token_for_operators_will_do(self):
+        assert ShopSettings(operations_token="short").operations_token.get_secret_value() == "short"
 
     def test_a_placeholder_secret_cannot_be_waived(self):
         assert "secret_key" in problems(**GOOD | {"secret_key": "short"}, allow_in_production="secrets,secret-key,docs")

@@ -20,6 +20,7 @@ from mainspring.http import (
     AccessLog,
     Cors,
     ErrorSeam,
+    Metrics,
     Pipeline,
     RequestId,
     RouteIndex,
@@ -31,10 +32,12 @@ from mainspring.http import (
     describe_api,
 )
 from mainspring.kernel import Clock, Module, Registry, RegistryError, Resource, SystemClock
-from mainspring.observability import get_logger
+from mainspring.observability import get_logger, prometheus_installed
 from mainspring.settings import BootError, Problem, Settings
 
 from ._docs import docs_router
+from ._housekeeping import Housekeeping
+from ._operations import operations_router
 from ._reference import reference_router
 
 _log = get_logger(__name__)
@@ -59,6 +62,7 @@ class Application(FastAPI):
         registry: Its infrastructure.
         modules: Its features.
         stages: The pipeline, in the order of a request.
+        housekeeping: What it does for its operators while it runs.
     """
 
     name: str
@@ -67,6 +71,7 @@ class Application(FastAPI):
     modules: tuple[Module, ...]
     stages: tuple[Stage, ...]
     seam: ErrorSeam
+    housekeeping: Housekeeping
 
     @override
     def build_middleware_stack(self) -> ASGIApp:
@@ -143,6 +148,8 @@ def create_app(
     app.state.registry = registry
     app.state.settings = settings
     app.state.clock = time
+    metrics = next((stage for stage in app.stages if isinstance(stage, Metrics)), None)
+    app.housekeeping = Housekeeping(app, metrics)
     app.seam.install(app)
     app.add_exception_handler(Replay, replayed)
     _mount(app, operation_ids)
@@ -163,6 +170,15 @@ def _misfits(settings: Settings, modules: Sequence[Module]) -> Iterable[Problem]
                 f"It needs the settings of {section}, which {type(settings).__name__} does not have.",
                 f"Declare the service's settings as `class Settings({section}, …)`.",
             )
+    wanted = settings.metrics_enabled or settings.metrics_port is not None
+    if wanted and not prometheus_installed():
+        origin = settings.origin("metrics_enabled" if settings.metrics_enabled else "metrics_port")
+        yield Problem(
+            origin.key,
+            "Metrics are written out by prometheus-client, which is not installed.",
+            "Run `pip install prometheus-client`, or unset it.",
+            origin.source,
+        )
     try:
         catalogue(error for module in modules for error in module.errors)
     except ValueError as error:
@@ -200,6 +216,8 @@ def _ready_made(kind: type[Any], value: object) -> Resource[Any]:
 
 def _stages(settings: Settings) -> Iterable[Stage]:
     yield AccessLog()
+    if settings.metrics_enabled or (settings.metrics_enabled is None and prometheus_installed()):
+        yield Metrics()
     if settings.trusted_proxies:
         yield TrustedProxies(settings.trusted_proxies, header=settings.forwarding_header)
     yield RequestId()
@@ -216,8 +234,10 @@ async def _lifespan(app: Application) -> AsyncIterator[None]:
     await app.registry.start()
     try:
         await _bring_schema_up(app)
+        await app.housekeeping.start()
         yield
     finally:
+        await app.housekeeping.stop()
         await app.registry.close()
 
 
@@ -250,6 +270,7 @@ def _mount(app: Application, operation_ids: "_OperationIds") -> None:
         for router in module.routers:
             app.include_router(router, prefix=app.settings.api_prefix, generate_unique_id_function=name_operation)
     app.include_router(reference_router(app))
+    app.include_router(operations_router(app.settings, app.housekeeping))
     if app.settings.docs_enabled:
         app.include_router(docs_router(app.title))
     for module in app.modules:

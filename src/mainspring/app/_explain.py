@@ -7,7 +7,10 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import iter_route_contexts
 from fastapi.security.base import SecurityBase
 
+from mainspring.http import Metrics
+
 from ._create import Application
+from ._operations import whereabouts
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,8 @@ def composition_of(app: Application) -> Composition:
 def _steps(app: Application) -> Iterator[StageLine]:
     settings = app.settings
     for stage in app.stages:
-        yield StageLine(stage.name, stage.purpose, stage.cost)
+        where = f"; {whereabouts(settings)}" if isinstance(stage, Metrics) else ""
+        yield StageLine(stage.name, stage.purpose + where, stage.cost)
     if settings.request_timeout:
         limit = f"504 after {settings.request_timeout:g} s without a response; the work is cancelled, streams go on"
         yield StageLine("deadline", limit, "under 1 µs")
@@ -84,6 +88,9 @@ def _steps(app: Application) -> Iterator[StageLine]:
     if settings.compresses_responses:
         yield StageLine("compression", "gzip for larger bodies, never for event streams", "over 5 µs")
     yield StageLine("body-limit", f"413 over {settings.max_body_bytes:,} bytes, or the route's own limit", "1 to 5 µs")
+    if settings.slow_loop_seconds:
+        told = f"names the call that blocks the event loop for {settings.slow_loop_seconds:g} s, with its stack"
+        yield StageLine("loop-watch", told, "nothing")
     yield StageLine("route-index", "the route by its literal segments, not one after the other", "saves over 5 µs")
 
 

@@ -6,11 +6,15 @@ import sys
 import threading
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import override
 
 from uvicorn import Config
 from uvicorn.supervisors import Multiprocess
 from uvicorn.supervisors.watchfilesreload import WatchFilesReload
+
+from mainspring.observability import RUN_DIRECTORY, LogLevels
 
 from ._exits import FAILED
 from ._serving import DEVELOPMENT, PRODUCTION, options_for
@@ -71,6 +75,21 @@ def serve_reloading(location: str, listener: socket.socket, *, folders: tuple[st
         sys.exit(code if code >= 0 else FAILED)
 
 
+class _Supervisor(Multiprocess):
+    """Passes SIGUSR1 on through the run directory, where the workers look every second: a worker that is just starting
+    would be killed by the signal itself.
+    """
+
+    def __init__(self, config: Config, sockets: list[socket.socket], directory: Path) -> None:
+        super().__init__(config, sockets)
+        self._levels = LogLevels()
+        self._levels.share(directory)
+
+    def handle_usr1(self) -> None:
+        """Switch all workers between DEBUG and the configured level."""
+        self._levels.toggle()
+
+
 def serve_workers(location: str, listener: socket.socket, *, workers: int) -> None:
     """Serve in several processes; one that dies is replaced, SIGHUP replaces them one after the other.
 
@@ -79,7 +98,9 @@ def serve_workers(location: str, listener: socket.socket, *, workers: int) -> No
     """
     os.environ[LOCATION] = location
     config = Config(FACTORY, factory=True, workers=workers, **options_for(listener, PRODUCTION))
-    supervisor = Multiprocess(config, sockets=[listener])
-    supervisor.run()
+    with TemporaryDirectory(prefix="mainspring-", ignore_cleanup_errors=True) as directory:
+        os.environ[RUN_DIRECTORY] = directory
+        supervisor = _Supervisor(config, [listener], Path(directory))
+        supervisor.run()
     if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
         sys.exit(FAILED)

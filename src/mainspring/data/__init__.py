@@ -1,7 +1,7 @@
 """The database: engines, sessions that read or write, the unit of work, models and migrations."""
 
 from ._base import Base, Identified, SoftDeleted, Timestamped, Versioned, relationship
-from ._database import Database, database_resource
+from ._database import Database, PoolUsage, database_resource
 from ._dependencies import ReadSession, WriteSession, database_of
 from ._filters import Filter
 from ._idempotency import IdempotencyGate, IdempotencyKeys, Replay, idempotency_module, idempotent, replayed
@@ -32,6 +32,7 @@ __all__ = [
     "NumberedSlice",
     "PageQuery",
     "PendingMigrations",
+    "PoolUsage",
     "ReadSession",
     "Replay",
     "Revision",

@@ -1,11 +1,12 @@
 """The database of a service, as a resource."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import QueuePool, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, async_sessionmaker
 
 from mainspring.kernel import Registry, Resource
@@ -17,6 +18,23 @@ from ._translate import translated
 from ._url import database_url
 
 type _Bind = AsyncEngine | AsyncConnection
+
+
+@dataclass(frozen=True, slots=True)
+class PoolUsage:
+    """How much of a connection pool is in use.
+
+    Attributes:
+        name: `writer`, `reader`, or `all` where both share one.
+        size: The most connections that are kept.
+        checked_out: Those at work.
+        overflow: Those beyond `size`; none, since the chassis allows none, unless an engine of the service's own does.
+    """
+
+    name: str
+    size: int
+    checked_out: int
+    overflow: int
 
 
 class Database:
@@ -76,6 +94,14 @@ class Database:
     def dialect(self) -> str:
         """`sqlite` or `postgresql`."""
         return self._binds[0].dialect.name
+
+    def pools(self) -> Iterator[PoolUsage]:
+        """How much of its connections is in use right now; nothing where it is bound to one connection, as in tests."""
+        pools = {bind.sync_engine.pool: None for bind in self._binds if isinstance(bind, AsyncEngine)}
+        names = ("all",) if len(pools) == 1 else ("writer", "reader")
+        for name, pool in zip(names, pools, strict=False):
+            if isinstance(pool, QueuePool):
+                yield PoolUsage(name, pool.size(), pool.checkedout(), max(0, pool.overflow()))
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncReadSession]:

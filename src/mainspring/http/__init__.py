@@ -8,10 +8,21 @@ from ._openapi import describe_api
 from ._paging import CursorPage, Page, PageParams
 from ._pipeline import Pipeline, Stage
 from ._preconditions import IfMatch, IfNoneMatch, RequiredIfMatch
-from ._stages import AccessLog, Cors, RequestId, SecurityHeaders, TraceContext, TrustedHosts, TrustedProxies
+from ._stages import (
+    METRICS_PATH,
+    AccessLog,
+    Cors,
+    Metrics,
+    RequestId,
+    SecurityHeaders,
+    TraceContext,
+    TrustedHosts,
+    TrustedProxies,
+)
 from ._text import Text
 
 __all__ = [
+    "METRICS_PATH",
     "AccessLog",
     "Cors",
     "CursorPage",
@@ -20,6 +31,7 @@ __all__ = [
     "HeaderList",
     "IfMatch",
     "IfNoneMatch",
+    "Metrics",
     "Page",
     "PageParams",
     "Pipeline",

@@ -44,6 +44,7 @@ class Exchange:
         task: The task that the request is served in, once it is.
         began: When it arrived, by `time.perf_counter`.
         template: The template of the matched route, where it was found by the index.
+        mount: The template that another application is mounted at, where the request is for that one.
         status: Status of the response, 0 until it started.
         sent: Bytes of body handed to the server.
         complete: Whether the whole response was handed to the server.
@@ -59,6 +60,7 @@ class Exchange:
         "header",
         "headers",
         "log",
+        "mount",
         "scope",
         "send",
         "sent",
@@ -77,6 +79,7 @@ class Exchange:
         self.log = LogContext("")
         self.task: Task[Any] | None = None
         self.template: str | None = None
+        self.mount: str | None = None
         self.status = 0
         self.sent = 0
         self.complete = False
@@ -92,9 +95,19 @@ class Exchange:
 
     @property
     def route(self) -> str | None:
-        """The template of the matched route (`/agents/{id}`), never the path itself; None when nothing matched."""
+        """The template of the matched route (`/agents/{id}`), never the path itself; None when nothing matched.
+
+        Within a mounted application it is the mount's and that application's own (`/shop` and `/items/{id}`); where that
+        one has no routes, it is `/static/{path}` for everything.
+        """
         if self.template is not None:
             return self.template
+        if self.mount is not None:
+            return self.mount + (self._walked or "/{path}")
+        return self._walked
+
+    @property
+    def _walked(self) -> str | None:
         context = self.scope.get("fastapi", {}).get("effective_route_context") or self.scope.get("route")
         # FastAPI's own context of a WebSocket has no path; the route in it does.
         context = getattr(context, "starlette_route", None) or context

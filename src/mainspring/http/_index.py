@@ -19,6 +19,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ._exchange import SCOPE_KEY
 
+# How a mount's template ends.
+_REST = "/{path}"
+
 
 class _Entry(NamedTuple):
     """One route, with what a request needs of it at hand.
@@ -74,6 +77,9 @@ class RouteIndex:
                 self._select(scope, found)
                 await found.entry.app(scope, receive, send)
                 return
+            if found is not None and isinstance(found.entry.route, Mount) and SCOPE_KEY in scope:
+                # The mounted application leaves its own route in the scope, if any, and not where it is mounted.
+                scope[SCOPE_KEY].mount = found.entry.template.removesuffix(_REST)
         await self._walk(scope, receive, send)
 
     def _find(self, method: str, path: str) -> _Found | None:

@@ -1,9 +1,11 @@
 """What every log line of one request or job has in common."""
 
+from asyncio import Task
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(slots=True)
@@ -56,3 +58,8 @@ def use_context(context: LogContext) -> Iterator[LogContext]:
         yield context
     finally:
         _current.reset(token)
+
+
+def context_of(task: Task[Any]) -> LogContext | None:
+    """The context that a task runs in; may be asked from any thread."""
+    return task.get_context().get(_current)

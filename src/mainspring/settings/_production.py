@@ -22,6 +22,8 @@ _PLACEHOLDERS = (
 )
 _MAKE_SECRET = "Set SECRET_KEY to a random value: `mainspring config secret` prints one."  # noqa: S105 -- an instruction
 
+_MAKE_TOKEN = "Set OPERATIONS_TOKEN to a random value: `mainspring config secret` prints one."  # noqa: S105 -- as above
+
 
 def refusals(settings: "Settings") -> Iterator[Problem]:
     """Everything that this environment refuses, waivers considered."""
@@ -40,16 +42,27 @@ def _everywhere(settings: "Settings") -> Iterator[Problem]:
             "`*` together with CORS credentials lets every website act as the signed-in user.",
             "Name the origins, or set CORS_CREDENTIALS=false.",
         )
+    if settings.metrics_port and settings.metrics_port == settings.port:
+        yield _problem(
+            settings, "metrics_port", "It is the port of the service itself.", "Choose another METRICS_PORT."
+        )
 
 
 def _secrets(settings: "Settings") -> Iterator[Problem]:
-    secret = settings.secret_key.get_secret_value()
     if settings.origin("secret_key").source == "default":
         yield _problem(settings, "secret_key", "It is not set; the default is public.", _MAKE_SECRET)
-    elif any(word in secret.lower() for word in _PLACEHOLDERS) or len(set(secret)) < _SECRET_LENGTH // 4:
-        yield _problem(settings, "secret_key", "It looks like a placeholder.", _MAKE_SECRET)
+    else:
+        yield from _weakness(settings, "secret_key", settings.secret_key.get_secret_value(), _MAKE_SECRET)
+    if settings.operations_token is not None:
+        token = settings.operations_token.get_secret_value()
+        yield from _weakness(settings, "operations_token", token, _MAKE_TOKEN)
+
+
+def _weakness(settings: "Settings", name: str, secret: str, fix: str) -> Iterator[Problem]:
+    if any(word in secret.lower() for word in _PLACEHOLDERS) or len(set(secret)) < _SECRET_LENGTH // 4:
+        yield _problem(settings, name, "It looks like a placeholder.", fix)
     elif len(secret) < _SECRET_LENGTH:
-        yield _problem(settings, "secret_key", f"It has {len(secret)} characters of at least 32.", _MAKE_SECRET)
+        yield _problem(settings, name, f"It has {len(secret)} characters of at least 32.", fix)
 
 
 def _exposure(settings: "Settings") -> Iterator[Problem]:

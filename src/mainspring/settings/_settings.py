@@ -93,6 +93,20 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "console", "json"] = "auto"
     """`auto` is `console` on a terminal in development and `json` otherwise."""
 
+    metrics_enabled: bool | None = None
+    """Count requests for Prometheus and serve `/metrics`. Unset means: when prometheus-client is installed."""
+    metrics_port: int | None = Field(default=None, ge=0, le=65535)
+    """A port of its own for scrapes, without a token: keep it from strangers. Unset means none; 0 picks a free one,
+    which the log names. It answers for all workers, also while an event loop is stuck."""
+    metrics_host: str = "127.0.0.1"
+    """Address of that port. Loopback by default, as for `HOST`."""
+    operations_token: SecretStr | None = None
+    """What operators send as a bearer token, for `/metrics` and `/operations/log-level`. At least 32 characters. Unset
+    means that these answer to this machine only, and in production to nobody."""
+    slow_loop_seconds: float = Field(default=0.5, ge=0, le=60)
+    """How long one call may block the event loop before the log names it, with its stack; 0 for never. Half of the
+    second that a health check commonly waits, and more than a start or a garbage collection takes."""
+
     allow_in_production: CommaSeparated = ()
     """Refusals waived on purpose, by name: `docs`, `sqlite-workers`, `any-host`, and those of modules
     (`caught-mail`, `scripted-ai`). Secrets cannot be waived."""

@@ -2,6 +2,8 @@
 
 from ._access_log import AccessLog
 from ._cors import Cors
+from ._metrics import Metrics
+from ._probes import METRICS_PATH
 from ._proxies import TrustedProxies
 from ._request_id import RequestId
 from ._security_headers import SecurityHeaders
@@ -9,8 +11,10 @@ from ._trace_context import TraceContext
 from ._trusted_hosts import TrustedHosts
 
 __all__ = [
+    "METRICS_PATH",
     "AccessLog",
     "Cors",
+    "Metrics",
     "RequestId",
     "SecurityHeaders",
     "TraceContext",

@@ -10,7 +10,8 @@ from mainspring.observability import write_access
 from ._probes import is_probe
 
 # nginx's code for "the client closed the connection before the answer": no standard status says so.
-_CLIENT_CLOSED_REQUEST = 499
+CLIENT_CLOSED_REQUEST = 499
+"""Told as the status of a request whose client left before the answer began."""
 
 
 class AccessLog(Stage):
@@ -28,7 +29,7 @@ class AccessLog(Stage):
     def finish(self, exchange: Exchange) -> None:
         scope = exchange.scope
         path = scope["path"]
-        status = exchange.status or _CLIENT_CLOSED_REQUEST
+        status = exchange.status or CLIENT_CLOSED_REQUEST
         if status >= 500:
             level = logging.ERROR
         elif is_probe(path):

@@ -1,5 +1,8 @@
 """The paths that machines ask every few seconds."""
 
+METRICS_PATH = "/metrics"
+"""Where Prometheus looks by default."""
+
 
 def is_health(path: str) -> bool:
     """Whether a path is one of the health checks, and not merely one that begins with these letters."""
@@ -8,4 +11,4 @@ def is_health(path: str) -> bool:
 
 def is_probe(path: str) -> bool:
     """Whether a path is a health check or the metrics."""
-    return is_health(path) or path == "/metrics" or path.startswith("/metrics/")
+    return is_health(path) or path == METRICS_PATH

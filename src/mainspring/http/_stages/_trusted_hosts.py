@@ -8,7 +8,7 @@ from mainspring.errors import BadRequest
 from mainspring.http._exchange import Exchange, Reply
 from mainspring.http._pipeline import Stage
 
-from ._probes import is_health
+from ._probes import is_probe
 
 # A name or an address, then perhaps a port (RFC 9110 section 7.2); what stands after that would end up in links.
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]*)?")
@@ -19,7 +19,7 @@ class TrustedHosts(Stage):
 
     Args:
         allowed: Names without port; `*.example.com` matches every subdomain (not the domain itself); `*` matches all.
-            Probes are answered under any name: orchestrators ask by address.
+            Probes and scrapes are answered under any name: orchestrators and Prometheus ask by address.
     """
 
     name = "trusted-hosts"
@@ -34,7 +34,7 @@ class TrustedHosts(Stage):
 
     @override
     def request(self, exchange: Exchange) -> Reply | None:
-        if self._any or is_health(exchange.scope["path"]):
+        if self._any or is_probe(exchange.scope["path"]):
             return None
         host = _HOST.fullmatch((exchange.header(b"host") or b"").decode("latin-1").lower())
         if host is not None and (host[1] in self._exact or host[1].endswith(self._suffixes)):
