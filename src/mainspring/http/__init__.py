@@ -7,12 +7,23 @@ from ._index import RouteIndex
 from ._openapi import describe_api
 from ._paging import Page, PageParams
 from ._pipeline import Pipeline, Stage
-from ._stages import AccessLog, Cors, RequestId, SecurityHeaders, TraceContext, TrustedHosts, TrustedProxies
+from ._stages import (
+    AccessLog,
+    Cors,
+    ErrorReporting,
+    RequestId,
+    SecurityHeaders,
+    TraceContext,
+    TracingStage,
+    TrustedHosts,
+    TrustedProxies,
+)
 from ._text import Text
 
 __all__ = [
     "AccessLog",
     "Cors",
+    "ErrorReporting",
     "ErrorSeam",
     "Exchange",
     "HeaderList",
@@ -26,6 +37,7 @@ __all__ = [
     "Stage",
     "Text",
     "TraceContext",
+    "TracingStage",
     "TrustedHosts",
     "TrustedProxies",
     "deadline",

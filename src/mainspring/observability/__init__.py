@@ -4,19 +4,31 @@ from ._access import write_access
 from ._context import LogContext, current_context, enter_context, leave_context, use_context
 from ._logger import ACCESS, Logger, get_logger
 from ._logging import configure_logging
-from ._redaction import REDACTED, redact
+from ._redaction import REDACTED, redact, redact_error
+from ._sentry import ErrorReports
+from ._traceparent import TraceParent, new_trace_id, parse_traceparent
+from ._tracing import Tracing, continue_trace, current_traceparent, span
 
 __all__ = [
     "ACCESS",
     "REDACTED",
+    "ErrorReports",
     "LogContext",
     "Logger",
+    "TraceParent",
+    "Tracing",
     "configure_logging",
+    "continue_trace",
     "current_context",
+    "current_traceparent",
     "enter_context",
     "get_logger",
     "leave_context",
+    "new_trace_id",
+    "parse_traceparent",
     "redact",
+    "redact_error",
+    "span",
     "use_context",
     "write_access",
 ]

@@ -93,6 +93,19 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "console", "json"] = "auto"
     """`auto` is `console` on a terminal in development and `json` otherwise."""
 
+    otel_exporter_otlp_endpoint: ConnectionUrl = ""
+    """Where spans are sent, by OTLP over HTTP: `http://collector:4318`. Unset, nothing is traced. Needs
+    `mainspring[otel]`. The SDK's other variables (`OTEL_EXPORTER_OTLP_TIMEOUT`, `OTEL_BSP_…`) count as it documents them,
+    in the process environment only."""
+    otel_exporter_otlp_headers: SecretStr = SecretStr("")
+    """Sent to it along with the spans: `authorization=Bearer …,x-team=shop`."""
+    otel_traces_sampler_arg: float = Field(default=1.0, ge=0, le=1)
+    """Share of the traces begun here that are recorded. A caller that has decided (`traceparent`) is followed."""
+    otel_sdk_disabled: bool = False
+    """Trace nothing, whatever the endpoint."""
+    sentry_dsn: SecretStr = SecretStr("")
+    """Where defects are reported, by Sentry's protocol. Unset, nowhere. Needs `mainspring[sentry]`."""
+
     allow_in_production: CommaSeparated = ()
     """Refusals waived on purpose, by name: `docs`, `sqlite-workers`, `any-host`, and those of modules
     (`caught-mail`, `scripted-ai`). Secrets cannot be waived."""

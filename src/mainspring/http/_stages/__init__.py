@@ -2,18 +2,22 @@
 
 from ._access_log import AccessLog
 from ._cors import Cors
+from ._error_reports import ErrorReporting
 from ._proxies import TrustedProxies
 from ._request_id import RequestId
 from ._security_headers import SecurityHeaders
 from ._trace_context import TraceContext
+from ._tracing import TracingStage
 from ._trusted_hosts import TrustedHosts
 
 __all__ = [
     "AccessLog",
     "Cors",
+    "ErrorReporting",
     "RequestId",
     "SecurityHeaders",
     "TraceContext",
+    "TracingStage",
     "TrustedHosts",
     "TrustedProxies",
 ]
