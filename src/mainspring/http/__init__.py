@@ -1,5 +1,6 @@
 """HTTP: the pipeline around the application, one seam for errors, paging, and outbound calls."""
 
+from ._client import Client
 from ._deadline import deadline
 from ._errors import ErrorSeam, problem_of
 from ._exchange import Exchange, HeaderList, Reply, exchange_of
@@ -22,6 +23,7 @@ from ._text import Text
 
 __all__ = [
     "AccessLog",
+    "Client",
     "Cors",
     "ErrorReporting",
     "ErrorSeam",

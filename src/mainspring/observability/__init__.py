@@ -7,22 +7,25 @@ from ._logging import configure_logging
 from ._redaction import REDACTED, redact, redact_error
 from ._sentry import ErrorReports
 from ._traceparent import TraceParent, new_trace_id, parse_traceparent
-from ._tracing import Tracing, continue_trace, current_traceparent, span
+from ._tracing import Call, Tracing, begin_call, continue_trace, current_traceparent, is_traced, span
 
 __all__ = [
     "ACCESS",
     "REDACTED",
+    "Call",
     "ErrorReports",
     "LogContext",
     "Logger",
     "TraceParent",
     "Tracing",
+    "begin_call",
     "configure_logging",
     "continue_trace",
     "current_context",
     "current_traceparent",
     "enter_context",
     "get_logger",
+    "is_traced",
     "leave_context",
     "new_trace_id",
     "parse_traceparent",

@@ -1,7 +1,7 @@
 """Keeps secrets out of log lines, by the names of the fields that hold them."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from functools import lru_cache
 from typing import Any
@@ -18,9 +18,9 @@ _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}")
 _URL_PASSWORD = re.compile(r"(://[^\s:/?#@]*:)[^\s/@]+(?=@)")
 # What texts of errors show of the values they are about: `name='value'`, `"name": [...]` of a secret name ...
-_NAMED_VALUE = re.compile(
-    r"""(?<![\w.-])(?P<name>[A-Za-z_][\w.-]*)(?P<mid>["']?\s*[:=]\s*)"""
-    r"""(?P<value>[brf]?"(?:[^"\\\n]|\\.)*"?|[brf]?'(?:[^'\\\n]|\\.)*'?|[\[({][^\])}\n]*[\])}]*|[^\s,;&)}\]]+)"""
+_NAME = re.compile(r"""(?<![\w.-])(?P<name>[A-Za-z_][\w.-]*)["']?\s*[:=]\s*""")
+_VALUE = re.compile(
+    r"""[brf]?"(?:[^"\\\n]|\\.)*"?|[brf]?'(?:[^'\\\n]|\\.)*'?|[\[({][^\])}\n]*[\])}]*|[^\s,;&)}\]]+"""
 )
 # ... and, whatever the name, SQLAlchemy's parameters, Pydantic's inputs and PostgreSQL's rows.
 _VALUES = (
@@ -63,14 +63,22 @@ def redact_error(text: str) -> str:
     parameters of SQL statements, the rows that PostgreSQL cites and the inputs that Pydantic refuses. It takes several
     times as long, about 10 µs per kB, which errors are worth.
     """
-    text = _NAMED_VALUE.sub(_without_secret, _text(text))
+    text = "".join(_without_secrets(_text(text)))
     for pattern in _VALUES:
         text = pattern.sub(rf"\g<before>{REDACTED}", text)
     return text
 
 
-def _without_secret(match: re.Match[str]) -> str:
-    return f"{match['name']}{match['mid']}{REDACTED}" if _is_secret(match["name"]) else match[0]
+def _without_secrets(text: str) -> Iterator[str]:
+    done = 0
+    for match in _NAME.finditer(text):
+        if match.start() >= done and _is_secret(match["name"]):
+            value = _VALUE.match(text, match.end())
+            if value is not None:
+                yield text[done : match.end()]
+                yield REDACTED
+                done = value.end()
+    yield text[done:]
 
 
 def _text(value: str) -> str:

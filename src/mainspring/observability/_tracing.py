@@ -1,7 +1,7 @@
 """Tracing, as the rest of Mainspring and a service's own code see it: nothing, until an endpoint is set."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -98,6 +98,51 @@ def span(name: str, **attributes: Any) -> Iterator[None]:
             yield
 
 
+class Call:
+    """A call to another service that is under way, as a span below the current one."""
+
+    __slots__ = ("_span",)
+
+    def __init__(self, span: Any) -> None:
+        self._span = span
+
+    @property
+    def traceparent(self) -> str:
+        """What to hand to that service, so that its spans are below this one."""
+        return _traceparent_of(self._span.get_span_context())
+
+    def end(self, error: BaseException | str | None = None, attributes: Mapping[str, Any] | None = None) -> None:
+        """It is over.
+
+        Args:
+            error: What it failed with, an exception or a status; only the name of its kind is recorded.
+            attributes: What is known by now.
+        """
+        from ._otel import fail  # noqa: PLC0415 -- an optional extra
+
+        self._span.set_attributes(attributes or {})
+        if error is not None:
+            fail(self._span, error)
+        self._span.end()
+
+
+def is_traced() -> bool:
+    """Whether the running work is being traced: whether attributes for `begin_call` are worth collecting."""
+    return _Running.spans is not None and _Running.spans.is_recording()
+
+
+def begin_call(name: str, attributes: Mapping[str, Any]) -> Call | None:
+    """Begin a call to another service; None, at next to no cost, where the running work is not traced.
+
+    Args:
+        name: Of the operation: `SELECT agents`, `POST`.
+        attributes: By OpenTelemetry's conventions. No parameters, no query strings.
+    """
+    spans = _Running.spans
+    begun = spans.call(name, attributes) if spans is not None else None
+    return Call(begun) if begun is not None else None
+
+
 def current_traceparent() -> str | None:
     """The W3C `traceparent` to put into a job or a message, so that whoever does the work joins the trace.
 
@@ -109,7 +154,7 @@ def current_traceparent() -> str | None:
 
         context = trace.get_current_span().get_span_context()
         if context.is_valid:
-            return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags & 1:02x}"
+            return _traceparent_of(context)
     log = current_context()
     if log is None or log.trace_id is None:
         return None
@@ -142,6 +187,10 @@ def continue_trace(
         use_context(LogContext(request_id or trace_id, trace_id)) as context,
     ):
         yield context
+
+
+def _traceparent_of(context: Any) -> str:
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags & 1:02x}"
 
 
 def _parsed(headers: str) -> dict[str, str]:

@@ -10,6 +10,7 @@ from pydantic import SecretStr, ValidationError
 
 from mainspring.ai._errors import ModelAnswerInvalid, ModelRefused, ModelUnavailable
 from mainspring.ai._types import Completion, CompletionRequest, TextDelta
+from mainspring.http import Client
 from mainspring.settings import masked
 
 from ._attempts import Attempts, retry_after
@@ -78,7 +79,7 @@ class OpenAIProvider:
         self._retry_deadline = retry_deadline
         self._backoff = backoff
         self._sleep = sleep
-        self._client = httpx2.AsyncClient(
+        self._client = Client(
             headers={"authorization": f"Bearer {self._key}"} if self._key else {},
             timeout=httpx2.Timeout(read_timeout, connect=connect_timeout, pool=connect_timeout),
             limits=httpx2.Limits(max_connections=max_connections, max_keepalive_connections=max_connections),

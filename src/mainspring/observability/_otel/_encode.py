@@ -15,6 +15,7 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
 from opentelemetry.proto.trace.v1.trace_pb2 import Status as StatusMessage
 from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.trace import StatusCode
 
 from ._clean import clean_attribute, clean_span
 
@@ -26,6 +27,7 @@ _SCOPE_SPANS = b"\x12"
 _SPANS = b"\x12"
 _MOST_KEPT = 8192
 _LONGEST_KEPT = 256
+_STATUSES = {status: StatusMessage(code=cast("Any", status.value)) for status in StatusCode}
 # SpanFlags of opentelemetry/proto: whether the parent is remote is known; it is.
 _HAS_IS_REMOTE, _IS_REMOTE = 0x100, 0x200
 
@@ -81,12 +83,11 @@ class Encoder:
             "kind": span.kind.value + 1,
             "start_time_unix_nano": span.start_time,
             "end_time_unix_nano": span.end_time,
+            "status": _STATUSES[span.status.status_code],
             "flags": _HAS_IS_REMOTE | _IS_REMOTE if remote else _HAS_IS_REMOTE,
         }
         if parent is not None:
             core["parent_span_id"] = parent.span_id.to_bytes(8)
-        if not span.status.is_unset:
-            core["status"] = StatusMessage(code=cast("Any", span.status.status_code.value))
         kept = self._kept
         parts = [Span(**core).SerializeToString()]
         for key, value in cast("Mapping[str, _Scalar]", span.attributes).items():

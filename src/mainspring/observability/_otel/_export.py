@@ -81,13 +81,17 @@ class Batches(BatchSpanProcessor):
         # Each span was received by the exporter, waits, or was dropped; and at the moment of a drop the queue is full.
         dropped = next(self._ended) - self._exporter.received - self._most
         self.dropped = max(self.dropped, dropped)
-        lost = self.dropped + self._exporter.failed
-        if lost > self._told and time.monotonic() >= self._quiet_until:
+        if self.lost > self._told and time.monotonic() >= self._quiet_until:
             self.tell()
+
+    @property
+    def lost(self) -> int:
+        """Spans that were dropped, or that the collector has not taken."""
+        return self.dropped + self._exporter.failed
 
     def tell(self) -> None:
         """Log what has been lost since it was said last."""
-        lost = self.dropped + self._exporter.failed
+        lost = self.lost
         if lost > self._told:
             _log.warning("Spans were lost: the collector does not take them", spans=lost - self._told, in_all=lost)
             self._told = lost

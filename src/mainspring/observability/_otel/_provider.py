@@ -18,7 +18,6 @@ from opentelemetry.trace import (
     ProxyTracerProvider,
     SpanContext,
     SpanKind,
-    StatusCode,
     TraceFlags,
     Tracer,
     TracerProvider,
@@ -30,7 +29,7 @@ from mainspring.observability._logger import get_logger
 from mainspring.observability._traceparent import TraceParent, new_span_id
 
 from ._export import Batches, Exporter
-from ._span import ServerSpan, UnsampledSpan, type_of
+from ._span import ServerSpan, UnsampledSpan, fail
 
 _log = get_logger(__name__)
 
@@ -78,7 +77,7 @@ class Spans:
     @property
     def lost(self) -> int:
         """Spans that the queue had no room for or the collector did not take."""
-        return self._batches.dropped + self._exporter.failed
+        return self._batches.lost
 
     def begin(self, trace_id: str) -> Begun:
         """Begin the span of a request that begins a trace, and make it the current one."""
@@ -139,10 +138,19 @@ class Spans:
             try:
                 yield span
             except Exception as error:
-                # The log line of this trace has the message and the traceback.
-                span.set_attribute("error.type", type_of(error))
-                span.set_status(StatusCode.ERROR)
+                fail(span, error)
                 raise
+
+    @staticmethod
+    def is_recording() -> bool:
+        """Whether the current span is sampled, and not over."""
+        return trace.get_current_span().is_recording()
+
+    def call(self, name: str, attributes: Mapping[str, Any]) -> trace.Span | None:
+        """A span of a call to another service, not made the current one; None where the work is not sampled."""
+        if not self.is_recording():
+            return None
+        return self.tracer.start_span(name, None, SpanKind.CLIENT, attributes)
 
     def stop(self, seconds: float) -> None:
         """Hand over what is waiting; what the collector has not taken by then is lost. Blocks."""

@@ -3,7 +3,7 @@
 import traceback
 from collections.abc import Mapping
 from time import time_ns
-from typing import cast, override
+from typing import override
 
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.resources import Resource
@@ -49,7 +49,7 @@ class ServerSpan(ReadableSpan, Span):
         if self._name is _UNNAMED:
             self._name = name
         if self._attributes:
-            attributes.update(cast("Mapping[str, AttributeValue]", self._attributes))
+            attributes.update(self._attributes)
         self._attributes = attributes
         if failed and self._status is _UNSET:
             self._status = _ERROR
@@ -138,6 +138,12 @@ class UnsampledSpan(NonRecordingSpan):
         if log is None or log.trace_id is None:
             return super().get_span_context()
         return SpanContext(int(log.trace_id, 16), new_span_id(), is_remote=False)
+
+
+def fail(span: Span, error: BaseException | str) -> None:
+    """Mark a span as failed, by the kind of the error: the log line of its trace has message and traceback."""
+    span.set_attribute("error.type", error if isinstance(error, str) else type_of(error))
+    span.set_status(StatusCode.ERROR)
 
 
 def type_of(error: BaseException) -> str:
