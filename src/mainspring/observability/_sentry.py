@@ -61,7 +61,6 @@ class ErrorReports:
             default_integrations=False,
             auto_enabling_integrations=False,
             include_local_variables=False,
-            send_default_pii=False,
             max_request_body_size="never",
             max_breadcrumbs=0,
             traces_sample_rate=None,
