@@ -4,6 +4,7 @@ from ._access import write_access
 from ._context import LogContext, current_context, enter_context, leave_context, use_context
 from ._logger import ACCESS, Logger, get_logger
 from ._logging import configure_logging
+from ._outbound import send_traced
 from ._redaction import REDACTED, redact, redact_error
 from ._sentry import ErrorReports
 from ._traceparent import TraceParent, new_trace_id, parse_traceparent
@@ -31,6 +32,7 @@ __all__ = [
     "parse_traceparent",
     "redact",
     "redact_error",
+    "send_traced",
     "span",
     "use_context",
     "write_access",

@@ -19,9 +19,7 @@ _BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}")
 _URL_PASSWORD = re.compile(r"(://[^\s:/?#@]*:)[^\s/@]+(?=@)")
 # What texts of errors show of the values they are about: `name='value'`, `"name": [...]` of a secret name ...
 _NAME = re.compile(r"""(?<![\w.-])(?P<name>[A-Za-z_][\w.-]*)["']?\s*[:=]\s*""")
-_VALUE = re.compile(
-    r"""[brf]?"(?:[^"\\\n]|\\.)*"?|[brf]?'(?:[^'\\\n]|\\.)*'?|[\[({][^\])}\n]*[\])}]*|[^\s,;&)}\]]+"""
-)
+_VALUE = re.compile(r"""[brf]?"(?:[^"\\\n]|\\.)*"?|[brf]?'(?:[^'\\\n]|\\.)*'?|[\[({][^\])}\n]*[\])}]*|[^\s,;&)}\]]+""")
 # ... and, whatever the name, SQLAlchemy's parameters, Pydantic's inputs and PostgreSQL's rows.
 _VALUES = (
     re.compile(r"(?P<before>\[parameters: )[^\n]*"),

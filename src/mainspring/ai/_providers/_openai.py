@@ -10,7 +10,7 @@ from pydantic import SecretStr, ValidationError
 
 from mainspring.ai._errors import ModelAnswerInvalid, ModelRefused, ModelUnavailable
 from mainspring.ai._types import Completion, CompletionRequest, TextDelta
-from mainspring.http import Client
+from mainspring.observability import send_traced
 from mainspring.settings import masked
 
 from ._attempts import Attempts, retry_after
@@ -79,7 +79,7 @@ class OpenAIProvider:
         self._retry_deadline = retry_deadline
         self._backoff = backoff
         self._sleep = sleep
-        self._client = Client(
+        self._client = httpx2.AsyncClient(
             headers={"authorization": f"Bearer {self._key}"} if self._key else {},
             timeout=httpx2.Timeout(read_timeout, connect=connect_timeout, pool=connect_timeout),
             limits=httpx2.Limits(max_connections=max_connections, max_keepalive_connections=max_connections),
@@ -110,7 +110,7 @@ class OpenAIProvider:
         """
         request = self._client.build_request("GET", f"{self._base_url}/models", timeout=_PING_TIMEOUT)
         try:
-            response = await self._client.send(request)
+            response = await send_traced(self._client.send, request)
         except httpx2.RequestError as error:
             raise self._unreachable(error) from error
         if not response.is_success:
@@ -129,7 +129,7 @@ class OpenAIProvider:
             cause: Exception | None = None
             try:
                 request = self._client.build_request("POST", url, content=body, headers=headers)
-                response = await self._client.send(request, stream=True)
+                response = await send_traced(self._client.send, request, stream=True)
             except httpx2.RequestError as error:
                 cause, failure, again = error, self._unreachable(error), isinstance(error, _NEVER_ANSWERED)
             else:
