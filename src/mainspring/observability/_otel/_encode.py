@@ -7,6 +7,7 @@ has more to it than scalars (events, links, a trace state) goes through the SDK'
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from struct import Struct
 from typing import Any, cast
 
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
@@ -15,19 +16,25 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
 from opentelemetry.proto.trace.v1.trace_pb2 import Status as StatusMessage
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.trace import StatusCode
+from opentelemetry.trace import SpanKind, StatusCode
 
 from ._clean import clean_attribute, clean_span
+from ._span import ServerSpan
 
 type _Scalar = str | bool | int | float
 
-# Wire tags, of field numbers in opentelemetry/proto: `resource_spans` of a request, `scope_spans` and `spans` within.
+# Tags of the wire format, from the field numbers in opentelemetry/proto/trace/v1: `resource_spans` of a request,
+# `scope_spans` and `spans` within; then fields of a span that never recur, with their lengths where they have one.
 _RESOURCE_SPANS = b"\x0a"
 _SCOPE_SPANS = b"\x12"
 _SPANS = b"\x12"
+_TRACE_ID, _SPAN_ID, _PARENT_ID = b"\x0a\x10", b"\x12\x08", b"\x22\x08"
+_START, _END = b"\x39", b"\x41"
+_IDS = Struct("<2s16s2s8s").pack
+_TIMES = Struct("<sQsQ").pack
+_SCALARS = frozenset({str, bool, int, float})
 _MOST_KEPT = 8192
 _LONGEST_KEPT = 256
-_STATUSES = {status: StatusMessage(code=cast("Any", status.value)) for status in StatusCode}
 # SpanFlags of opentelemetry/proto: whether the parent is remote is known; it is.
 _HAS_IS_REMOTE, _IS_REMOTE = 0x100, 0x200
 
@@ -37,6 +44,7 @@ class Encoder:
 
     def __init__(self) -> None:
         self._kept: dict[tuple[str, _Scalar, type[_Scalar]], bytes] = {}
+        self._kinds: dict[tuple[str, SpanKind, StatusCode, bool], bytes] = {}
 
     def encode(self, spans: Iterable[ReadableSpan]) -> bytes:
         """The body of an `ExportTraceServiceRequest`."""
@@ -73,28 +81,35 @@ class Encoder:
         return b"".join((_RESOURCE_SPANS, _varint(len(body)), body))
 
     def _span(self, span: ReadableSpan) -> bytes:
-        context, parent = span.context, span.parent
-        remote = parent is not None and parent.is_remote
-        core: dict[str, Any] = {
-            "trace_id": context.trace_id.to_bytes(16),
-            "span_id": context.span_id.to_bytes(8),
-            "name": _text(span.name),
-            # The message's numbers begin at one, with 0 for unspecified.
-            "kind": span.kind.value + 1,
-            "start_time_unix_nano": span.start_time,
-            "end_time_unix_nano": span.end_time,
-            "status": _STATUSES[span.status.status_code],
-            "flags": _HAS_IS_REMOTE | _IS_REMOTE if remote else _HAS_IS_REMOTE,
-        }
+        context, parent, kept = span.context, span.parent, self._kept
+        ids = _IDS(_TRACE_ID, context.trace_id.to_bytes(16), _SPAN_ID, context.span_id.to_bytes(8))
+        times = _TIMES(_START, span.start_time, _END, span.end_time)
+        parts = [ids, times, self._kind(span)]
         if parent is not None:
-            core["parent_span_id"] = parent.span_id.to_bytes(8)
-        kept = self._kept
-        parts = [Span(**core).SerializeToString()]
+            parts += (_PARENT_ID, parent.span_id.to_bytes(8))
         for key, value in cast("Mapping[str, _Scalar]", span.attributes).items():
             # True and 1 and 1.0 are equal, and different attributes.
             fragment = kept.get((key, value, value.__class__))
             parts.append(fragment if fragment is not None else self._fragment(key, value))
         return b"".join(parts)
+
+    def _kind(self, span: ReadableSpan) -> bytes:
+        """What a span has in common with others of its kind, as fields of a span."""
+        status = span.status.status_code
+        remote = span.parent is not None and span.parent.is_remote
+        key = (span.name, span.kind, status, remote)
+        known = self._kinds.get(key)
+        if known is None:
+            known = self._kinds[key] = Span(
+                name=_text(span.name),
+                # The message's numbers begin at one, with 0 for unspecified.
+                kind=cast("Any", span.kind.value + 1),
+                status=StatusMessage(code=cast("Any", status.value)),
+                flags=_HAS_IS_REMOTE | _IS_REMOTE if remote else _HAS_IS_REMOTE,
+            ).SerializeToString()
+            if len(self._kinds) > _MOST_KEPT:
+                self._kinds = {key: known}
+        return known
 
     def _fragment(self, key: str, value: _Scalar) -> bytes:
         """One attribute as a field of a span."""
@@ -108,6 +123,9 @@ class Encoder:
 
 
 def _is_simple(span: ReadableSpan) -> bool:
+    if isinstance(span, ServerSpan):
+        # What the pipeline says of a request is simple; the handler may have said more.
+        return not span.enriched
     scope, context = span.instrumentation_scope, span.context
     return (
         not span.events
@@ -116,7 +134,7 @@ def _is_simple(span: ReadableSpan) -> bool:
         and not context.trace_state
         and not (scope is not None and scope.attributes)
         and not span.dropped_attributes
-        and all(isinstance(value, str | bool | int | float) for value in (span.attributes or {}).values())
+        and all(value.__class__ in _SCALARS for value in (span.attributes or {}).values())
     )
 
 

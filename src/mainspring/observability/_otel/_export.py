@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from typing import override
 
@@ -30,11 +30,13 @@ class Exporter(OTLPSpanExporter):
     Attributes:
         received: Spans that it was handed.
         failed: Of those, the ones that the collector has not taken.
+        on_failure: Called after each failure.
     """
 
     def __init__(self, endpoint: str, headers: Mapping[str, str]) -> None:
         super().__init__(endpoint=endpoint, headers=headers or None)
         self.received = self.failed = 0
+        self.on_failure: Callable[[], None] = _nothing
         self._encoder = Encoder()
 
     @override
@@ -43,6 +45,7 @@ class Exporter(OTLPSpanExporter):
         sent = self._sent(spans)
         if not sent:
             self.failed += len(spans)
+            self.on_failure()
         return SpanExportResult.SUCCESS if sent else SpanExportResult.FAILURE
 
     def _sent(self, spans: Sequence[ReadableSpan]) -> bool:
@@ -53,6 +56,9 @@ class Exporter(OTLPSpanExporter):
         if self._shutdown:
             return False
         return bool(client.export(self._encoder.encode(spans)).success)
+
+
+def _nothing() -> None: ...
 
 
 class Batches(BatchSpanProcessor):
@@ -70,6 +76,7 @@ class Batches(BatchSpanProcessor):
         self._quiet_until = 0.0
         self.dropped = 0
         _quieten()
+        exporter.on_failure = self.complain
         super().__init__(exporter, max_queue_size=self._most)
 
     @override
@@ -80,14 +87,19 @@ class Batches(BatchSpanProcessor):
         super().on_end(span)
         # Each span was received by the exporter, waits, or was dropped; and at the moment of a drop the queue is full.
         dropped = next(self._ended) - self._exporter.received - self._most
-        self.dropped = max(self.dropped, dropped)
-        if self.lost > self._told and time.monotonic() >= self._quiet_until:
-            self.tell()
+        if dropped > self.dropped:
+            self.dropped = dropped
+            self.complain()
 
     @property
     def lost(self) -> int:
         """Spans that were dropped, or that the collector has not taken."""
         return self.dropped + self._exporter.failed
+
+    def complain(self) -> None:
+        """Log what has been lost, unless that was done a moment ago."""
+        if time.monotonic() >= self._quiet_until:
+            self.tell()
 
     def tell(self) -> None:
         """Log what has been lost since it was said last."""

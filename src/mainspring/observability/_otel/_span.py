@@ -43,6 +43,8 @@ class ServerSpan(ReadableSpan, Span):
             start_time=time_ns(),
             instrumentation_scope=scope,
         )
+        # Whether it has more to it than what the pipeline says of every request.
+        self.enriched = bool(context.trace_state)
 
     def close(self, name: str, attributes: dict[str, AttributeValue], *, failed: bool) -> None:
         """End it with what the pipeline knows of the request; what the handler has said wins."""
@@ -70,6 +72,7 @@ class ServerSpan(ReadableSpan, Span):
             return
         if not isinstance(self._attributes, BoundedAttributes):
             self._attributes = BoundedAttributes(_MOST, immutable=False)
+            self.enriched = True
         self._attributes[key] = value
 
     @override
@@ -83,6 +86,7 @@ class ServerSpan(ReadableSpan, Span):
             return
         if not isinstance(self._events, BoundedList):
             self._events = BoundedList(_MOST)
+            self.enriched = True
         self._events.append(Event(name, BoundedAttributes(_MOST, attributes), timestamp))
 
     @override
@@ -90,6 +94,7 @@ class ServerSpan(ReadableSpan, Span):
         if self._end_time is None and context.is_valid:
             if not isinstance(self._links, BoundedList):
                 self._links = BoundedList(_MOST)
+                self.enriched = True
             self._links.append(Link(context, BoundedAttributes(_MOST, attributes)))
 
     @override
@@ -102,6 +107,7 @@ class ServerSpan(ReadableSpan, Span):
         # OK is the last word, and UNSET none (specification of the API, "Set Status").
         if self._end_time is None and self._status.status_code is not StatusCode.OK and not new.is_unset:
             self._status = new
+            self.enriched = True
 
     @override
     def record_exception(
