@@ -13,6 +13,7 @@ from opentelemetry import trace
 from pydantic import BaseModel
 from sqlalchemy import text
 
+from mainspring.app import composition_of
 from mainspring.data import WriteSession
 from mainspring.errors import ServiceUnavailable
 from mainspring.http import Client
@@ -197,6 +198,29 @@ class TestTheSpanOfARequest:
         assert (odd.values["http.request.method"], odd.values["http.request.method_original"]) == ("_OTHER", "BREW")
         assert odd.name.startswith("HTTP")
 
+    async def test_a_websocket_has_one_span_for_its_whole_life(self, compose_service, collector):
+        app = compose_service(
+            Module(name="shop", routers=(router,)), api_prefix="", otel_exporter_otlp_endpoint=collector.url
+        )
+        said = []
+
+        async def receive():
+            return {"type": "websocket.connect"}
+
+        async def send(message):
+            said.append(message["type"])
+
+        headers = [(b"host", b"[::1]:8000"), (b"traceparent", SAMPLED.encode())]
+        scope = {"type": "websocket", "path": "/talk", "raw_path": b"/talk", "query_string": b"", "scheme": "wss"}
+        async with running(app) as served:
+            await served(scope | {"headers": headers, "client": None, "subprotocols": []}, receive, send)
+        assert said == ["websocket.accept", "websocket.close"]
+        talk = collector.span("WS /talk")
+        assert talk.trace_id == TRACE
+        assert (talk.values["server.address"], talk.values["server.port"]) == ("[::1]", 8000)
+        assert talk.values["network.protocol.name"] == "websocket"
+        assert not talk.failed
+
     async def test_probes_are_not_traced(self, traced, collector):
         async with traced() as client:
             await client.get("/health/live")
@@ -329,6 +353,13 @@ class TestSecrets:
 
 
 class TestSettings:
+    def test_what_is_told_to_others_is_explained(self, compose_service):
+        app = compose_service(otel_exporter_otlp_endpoint="http://collector:4318", sentry_dsn="http://key@sentry/1")
+        stages = {stage.name: stage for stage in composition_of(app).stages}
+        assert "over 5 µs if sampled" in stages["tracing"].cost
+        assert "Sentry" in stages["error-reports"].purpose
+        assert "trace-context" not in stages
+
     def test_without_an_endpoint_nothing_of_the_sdk_is_imported(self, tmp_path):
         program = """
 import sys
