@@ -2,9 +2,9 @@
 
 import argparse
 
-from bench import pipeline, stages, startup
+from bench import pipeline, stages, startup, tracing
 
-TABLES = {"pipeline": pipeline.main, "stages": stages.main, "startup": startup.main}
+TABLES = {"pipeline": pipeline.main, "stages": stages.main, "startup": startup.main, "tracing": tracing.main}
 
 
 def main() -> None:

@@ -27,6 +27,7 @@ class Case:
     app: str
     path: str
     python: str = sys.executable
+    environment: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -76,7 +77,7 @@ def served(case: Case) -> Iterator[int]:
     with tempfile.TemporaryDirectory() as folder:
         command = [case.python, "-m", "uvicorn", "--factory", case.app, "--port", str(PORT), "--no-access-log"]
         command += ["--log-level", "warning"]
-        environment = os.environ | {"PYTHONPATH": str(ROOT), "ENVIRONMENT": "test"}
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "ENVIRONMENT": "test"} | case.environment
         process = subprocess.Popen(command, cwd=folder, env=environment)
         try:
             wait_until_it_answers(case)

@@ -76,7 +76,8 @@ class Service:
 def clean_environment(**extra: str) -> dict[str, str]:
     """This process's environment without any setting of ours."""
     ours = re.compile(
-        r"(DEEPAGENTS_|MAINSPRING_|DATABASE_|SECRET_|ENVIRONMENT$|AI_|MAIL_|ALLOW|LOG_|METRICS_|OPERATIONS_|PORT$|DEBUG$)"
+        r"(DEEPAGENTS_|MAINSPRING_|DATABASE_|SECRET_|ENVIRONMENT$|AI_|MAIL_|ALLOW|LOG_|METRICS_|OPERATIONS_|OTEL_|SENTRY_"
+        r"|PORT$|DEBUG$)"
     )
     return {name: value for name, value in os.environ.items() if not ours.match(name)} | extra
 

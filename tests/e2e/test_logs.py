@@ -1,4 +1,6 @@
-"""What a service under load writes: JSON on every line, a request id on every line of a request, no secret anywhere."""
+"""What a service under load writes: JSON on every line, a request id on every line of a request, no secret anywhere;
+and what it tells its collector: a span per request, no secret either.
+"""
 
 import asyncio
 import json
@@ -10,6 +12,8 @@ from pathlib import Path
 
 import httpx2
 import pytest
+
+from tests.observability.collector import listening
 
 from .service import STOP_SECONDS, clean_environment
 
@@ -24,8 +28,14 @@ CLIENTS, ROUNDS = 8, 25
 
 
 @pytest.fixture
-def served(tmp_path):
-    """DeepAgents with JSON logs in a file; gives its address and the lines, once it has ended."""
+def collector():
+    with listening() as received:
+        yield received
+
+
+@pytest.fixture
+def served(tmp_path, collector):
+    """DeepAgents with JSON logs in a file, traced; gives its process and the file."""
     log = tmp_path / "service.log"
     environment = clean_environment(
         SECRET_KEY=SETTING_SECRET,
@@ -33,6 +43,7 @@ def served(tmp_path):
         LOG_LEVEL="DEBUG",
         ENVIRONMENT="development",
         MAIL_URL="folder:mail",
+        OTEL_EXPORTER_OTLP_ENDPOINT=collector.url,
     )
     command = [str(Path(sys.executable).parent / "mainspring"), "--app", "deepagents.app:build", "serve", "--port", "0"]
     with log.open("wb") as out:
@@ -87,7 +98,7 @@ async def load(url):
 
 
 @pytest.mark.timeout(120)
-async def test_every_line_is_json_and_names_its_request_and_no_secret_gets_out(served):
+async def test_every_line_is_json_and_names_its_request_and_no_secret_gets_out(served, collector):
     process, log = served
     answers, token = await load(await until_ready(process, log))
     process.send_signal(signal.SIGTERM)
@@ -101,8 +112,13 @@ async def test_every_line_is_json_and_names_its_request_and_no_secret_gets_out(s
     assert all({"timestamp", "level", "message", "module", "function", "line"} <= line.keys() for line in lines)
     of_requests = [line for line in lines if line["logger"] in {"mainspring.access", "mainspring.accounts"}]
     assert all(line["request_id"] and line["trace_id"] for line in of_requests)
+    requests = [span for span in collector.spans if span.message.kind == span.message.SPAN_KIND_SERVER]
+    traced = {line["trace_id"] for line in access if not line["extra"]["path"].startswith("/health")}
+    assert {span.trace_id for span in requests} == traced
+    assert len(collector.spans) > len(requests) > 1000
     for secret in (*SECRETS, token):
         assert secret not in text
+        assert secret.encode() not in collector.raw
         assert not any(secret in answer.text for answer in answers)
     assert {answer.status_code for answer in answers} == {200, 201, 401, 404, 422}
     assert process.returncode == os.EX_OK

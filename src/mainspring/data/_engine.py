@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
 from sqlalchemy.util.concurrency import in_greenlet
 
+from ._tracing import trace_statements
 from ._translate import Unreachable
 
 _BUSY_TIMEOUT_MS = 10_000
@@ -40,6 +41,7 @@ def make_engine(
         connect_args={"server_settings": {"application_name": application_name, "timezone": "UTC"}, "timeout": 5.0},
     )
     event.listen(engine.sync_engine, "do_connect", _connect)
+    trace_statements(engine)
     return engine
 
 
@@ -57,6 +59,7 @@ def _sqlite(url: URL, *, pool_size: int, pool_timeout: float, read_only: bool) -
     options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": 0, "pool_timeout": pool_timeout}
     engine = create_async_engine(url, **options)
     listen(engine, begin="BEGIN" if read_only else "BEGIN IMMEDIATE", query_only=read_only)
+    trace_statements(engine)
     return engine
 
 

@@ -1,5 +1,8 @@
 """HTTP: the pipeline around the application, one seam for errors, paging, and outbound calls."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from ._deadline import deadline
 from ._errors import ErrorSeam, problem_of
 from ._exchange import Exchange, HeaderList, Reply, exchange_of
@@ -12,20 +15,27 @@ from ._stages import (
     METRICS_PATH,
     AccessLog,
     Cors,
+    ErrorReporting,
     Metrics,
     RequestId,
     SecurityHeaders,
     TraceContext,
+    TracingStage,
     TrustedHosts,
     TrustedProxies,
 )
 from ._text import Text
 
+if TYPE_CHECKING:
+    from ._client import Client
+
 __all__ = [
     "METRICS_PATH",
     "AccessLog",
+    "Client",
     "Cors",
     "CursorPage",
+    "ErrorReporting",
     "ErrorSeam",
     "Exchange",
     "HeaderList",
@@ -43,6 +53,7 @@ __all__ = [
     "Stage",
     "Text",
     "TraceContext",
+    "TracingStage",
     "TrustedHosts",
     "TrustedProxies",
     "deadline",
@@ -50,3 +61,10 @@ __all__ = [
     "exchange_of",
     "problem_of",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # httpx2 takes 60 ms to import, and not every service calls others.
+    if name == "Client":
+        return import_module("._client", __name__).Client
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

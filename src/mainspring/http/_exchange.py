@@ -50,6 +50,7 @@ class Exchange:
         complete: Whether the whole response was handed to the server.
         cut: Whether somebody else has answered: what the application still sends is dropped.
         error: The exception that no handler took, if any.
+        span: What the tracing stage has begun and will end.
     """
 
     __slots__ = (
@@ -64,6 +65,7 @@ class Exchange:
         "scope",
         "send",
         "sent",
+        "span",
         "status",
         "task",
         "template",
@@ -85,6 +87,7 @@ class Exchange:
         self.complete = False
         self.cut = False
         self.error: BaseException | None = None
+        self.span: Any = None
         scope[SCOPE_KEY] = self
 
     @property

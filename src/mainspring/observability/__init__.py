@@ -8,13 +8,19 @@ from ._levels import LogLevels
 from ._logger import ACCESS, Logger, get_logger
 from ._logging import configure_logging
 from ._loop_watch import LoopWatch
-from ._redaction import REDACTED, redact
+from ._outbound import send_traced
+from ._redaction import REDACTED, redact, redact_error
 from ._seats import RUN_DIRECTORY, Seat, run_directory, try_lock
+from ._sentry import ErrorReports
+from ._traceparent import TraceParent, new_trace_id, parse_traceparent
+from ._tracing import Call, Tracing, begin_call, continue_trace, current_traceparent, is_traced, span
 
 __all__ = [
     "ACCESS",
     "REDACTED",
     "RUN_DIRECTORY",
+    "Call",
+    "ErrorReports",
     "Exposition",
     "Family",
     "LogContext",
@@ -22,15 +28,26 @@ __all__ = [
     "Logger",
     "LoopWatch",
     "Seat",
+    "TraceParent",
+    "Tracing",
+    "begin_call",
     "configure_logging",
+    "continue_trace",
     "current_context",
+    "current_traceparent",
     "enter_context",
     "get_logger",
+    "is_traced",
     "leave_context",
+    "new_trace_id",
+    "parse_traceparent",
     "prometheus_installed",
     "redact",
+    "redact_error",
     "run_directory",
+    "send_traced",
     "single",
+    "span",
     "try_lock",
     "use_context",
     "write_access",

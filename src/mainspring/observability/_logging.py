@@ -14,7 +14,7 @@ from structlog.types import Processor
 from ._access import straight_to
 from ._context import current_context
 from ._logger import ACCESS, FIELDS
-from ._redaction import redact
+from ._redaction import redact, redact_error
 from ._writer import LineWriter
 
 type _Event = MutableMapping[str, Any]
@@ -188,7 +188,7 @@ def _redact(_: Any, __: str, event: _Event) -> _Event:
 
 def _redact_exception(_: Any, __: str, event: _Event) -> _Event:
     if "exception" in event:
-        event["exception"] = redact(event["exception"])
+        event["exception"] = redact_error(event["exception"])
     return event
 
 

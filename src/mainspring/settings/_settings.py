@@ -106,6 +106,18 @@ class Settings(BaseSettings):
     slow_loop_seconds: float = Field(default=0.5, ge=0, le=60)
     """How long one call may block the event loop before the log names it, with its stack; 0 for never. Half of the
     second that a health check commonly waits, and more than a start or a garbage collection takes."""
+    otel_exporter_otlp_endpoint: ConnectionUrl = ""
+    """Where spans are sent, by OTLP over HTTP: `http://collector:4318`. Unset, nothing is traced. Needs
+    `mainspring[otel]`. The SDK's other variables (`OTEL_EXPORTER_OTLP_TIMEOUT`, `OTEL_BSP_…`) count as it documents them,
+    in the process environment only."""
+    otel_exporter_otlp_headers: SecretStr = SecretStr("")
+    """Sent to it along with the spans: `authorization=Bearer …,x-team=shop`."""
+    otel_traces_sampler_arg: float = Field(default=1.0, ge=0, le=1)
+    """Share of the traces begun here that are recorded. A caller that has decided (`traceparent`) is followed."""
+    otel_sdk_disabled: bool = False
+    """Trace nothing, whatever the endpoint."""
+    sentry_dsn: SecretStr = SecretStr("")
+    """Where defects are reported, by Sentry's protocol. Unset, nowhere. Needs `mainspring[sentry]`."""
 
     allow_in_production: CommaSeparated = ()
     """Refusals waived on purpose, by name: `docs`, `sqlite-workers`, `any-host`, and those of modules

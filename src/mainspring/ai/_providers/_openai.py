@@ -10,6 +10,7 @@ from pydantic import SecretStr, ValidationError
 
 from mainspring.ai._errors import ModelAnswerInvalid, ModelRefused, ModelUnavailable
 from mainspring.ai._types import Completion, CompletionRequest, TextDelta
+from mainspring.observability import send_traced
 from mainspring.settings import masked
 
 from ._attempts import Attempts, retry_after
@@ -109,7 +110,7 @@ class OpenAIProvider:
         """
         request = self._client.build_request("GET", f"{self._base_url}/models", timeout=_PING_TIMEOUT)
         try:
-            response = await self._client.send(request)
+            response = await send_traced(self._client.send, request)
         except httpx2.RequestError as error:
             raise self._unreachable(error) from error
         if not response.is_success:
@@ -128,7 +129,7 @@ class OpenAIProvider:
             cause: Exception | None = None
             try:
                 request = self._client.build_request("POST", url, content=body, headers=headers)
-                response = await self._client.send(request, stream=True)
+                response = await send_traced(self._client.send, request, stream=True)
             except httpx2.RequestError as error:
                 cause, failure, again = error, self._unreachable(error), isinstance(error, _NEVER_ANSWERED)
             else:

@@ -5,9 +5,8 @@ from typing import override
 
 from mainspring.http._exchange import Exchange, Reply
 from mainspring.http._pipeline import Stage
+from mainspring.observability import TraceParent, parse_traceparent
 
-# version 00 or a later one that begins alike; an all-zero id is invalid by the specification (section 3.2.2.3).
-_TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
 _TRACE_ID = re.compile(r"(?!0{32})[0-9a-f]{32}")
 
 
@@ -23,10 +22,18 @@ class TraceContext(Stage):
 
     @override
     def request(self, exchange: Exchange) -> Reply | None:
-        given = exchange.header(b"traceparent")
-        if given is not None and (match := _TRACEPARENT.fullmatch(given)) is not None:
-            exchange.log.trace_id = match[1].decode("ascii")
-        elif _TRACE_ID.fullmatch(exchange.log.request_id):
-            # Our own request ids are of a trace id's form, so one name serves for both.
-            exchange.log.trace_id = exchange.log.request_id
+        join(exchange)
         return None
+
+
+def join(exchange: Exchange) -> TraceParent | None:
+    """Note the trace of a request, and give what its caller says of it."""
+    log = exchange.log
+    given = exchange.header(b"traceparent")
+    if given is not None and (parent := parse_traceparent(given.decode("latin-1"))) is not None:
+        log.trace_id = parent.trace_id
+        return parent
+    if _TRACE_ID.fullmatch(log.request_id):
+        # Our own request ids are of a trace id's form, so one name serves for both.
+        log.trace_id = log.request_id
+    return None
