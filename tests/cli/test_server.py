@@ -9,7 +9,8 @@ import pytest
 import typer
 
 from mainspring.cli._banner import banner
-from mainspring.cli._serving import bind, serve_here
+from mainspring.cli._listening import bind
+from mainspring.cli._serving import serve_here
 
 # A resource that says when it starts and closes, and that one setting makes slow, another broken.
 WATCHED = """

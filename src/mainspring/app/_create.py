@@ -19,6 +19,7 @@ from mainspring.errors import catalogue
 from mainspring.http import (
     AccessLog,
     Cors,
+    Drain,
     ErrorSeam,
     Pipeline,
     RequestId,
@@ -31,7 +32,7 @@ from mainspring.http import (
     describe_api,
 )
 from mainspring.kernel import Clock, Module, Registry, RegistryError, Resource, SystemClock
-from mainspring.observability import get_logger
+from mainspring.observability import buffer_logs, get_logger
 from mainspring.settings import BootError, Problem, Settings
 
 from ._docs import docs_router
@@ -59,6 +60,7 @@ class Application(FastAPI):
         registry: Its infrastructure.
         modules: Its features.
         stages: The pipeline, in the order of a request.
+        drain: What ends the requests in flight when the service stops.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Application(FastAPI):
     registry: Registry
     modules: tuple[Module, ...]
     stages: tuple[Stage, ...]
+    drain: Drain
     seam: ErrorSeam
 
     @override
@@ -82,9 +85,11 @@ class Application(FastAPI):
             stack = stack.app
         if self.settings.compresses_responses:
             stack = GZipMiddleware(stack, _WORTH_COMPRESSING, _COMPRESSION, exclude_content_types=_NOT_COMPRESSED)
-        return Pipeline(
+        pipeline = Pipeline(
             stack, stages=self.stages, render=self.seam.render, timeout=self.settings.request_timeout or None
         )
+        self.drain.watch(pipeline)
+        return pipeline
 
 
 def create_app(
@@ -138,7 +143,8 @@ def create_app(
     app.max_body_size = settings.max_body_bytes
     app.name, app.settings, app.registry, app.modules = name, settings, registry, tuple(modules)
     app.seam = ErrorSeam(settings.error_format, clock=time)
-    app.stages = tuple(_stages(settings))
+    app.drain = Drain()
+    app.stages = (*_stages(settings), app.drain)
     app.state.registry = registry
     app.state.settings = settings
     app.state.clock = time
@@ -211,12 +217,17 @@ def _stages(settings: Settings) -> Iterable[Stage]:
 
 @asynccontextmanager
 async def _lifespan(app: Application) -> AsyncIterator[None]:
-    await app.registry.start()
+    buffer_logs(buffer=True)
     try:
-        await _bring_schema_up(app)
-        yield
+        await app.registry.start()
+        try:
+            await _bring_schema_up(app)
+            yield
+        finally:
+            await app.registry.close()
     finally:
-        await app.registry.close()
+        # The server may be ended by a signal after this, and then nothing runs at exit.
+        buffer_logs(buffer=False)
 
 
 async def _bring_schema_up(app: Application) -> None:

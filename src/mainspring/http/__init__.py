@@ -1,6 +1,7 @@
 """HTTP: the pipeline around the application, one seam for errors, paging, and outbound calls."""
 
 from ._deadline import deadline
+from ._drain import Drain
 from ._errors import ErrorSeam, problem_of
 from ._exchange import Exchange, HeaderList, Reply, exchange_of
 from ._index import RouteIndex
@@ -13,6 +14,7 @@ from ._text import Text
 __all__ = [
     "AccessLog",
     "Cors",
+    "Drain",
     "ErrorSeam",
     "Exchange",
     "HeaderList",

@@ -49,9 +49,12 @@ class Exchange:
         complete: Whether the whole response was handed to the server.
         cut: Whether somebody else has answered: what the application still sends is dropped.
         error: The exception that no handler took, if any.
+        answered_with: The headers of the response, once it has started.
+        tail: The last four bytes of a body that is sent in pieces.
     """
 
     __slots__ = (
+        "answered_with",
         "began",
         "complete",
         "cut",
@@ -63,6 +66,7 @@ class Exchange:
         "send",
         "sent",
         "status",
+        "tail",
         "task",
         "template",
     )
@@ -82,6 +86,8 @@ class Exchange:
         self.complete = False
         self.cut = False
         self.error: BaseException | None = None
+        self.answered_with: HeaderList | tuple[()] = ()
+        self.tail = b"\n\n"
         scope[SCOPE_KEY] = self
 
     @property

@@ -3,7 +3,7 @@
 from ._access import write_access
 from ._context import LogContext, current_context, enter_context, leave_context, use_context
 from ._logger import ACCESS, Logger, get_logger
-from ._logging import configure_logging
+from ._logging import buffer_logs, configure_logging, flush_logs
 from ._redaction import REDACTED, redact
 
 __all__ = [
@@ -11,9 +11,11 @@ __all__ = [
     "REDACTED",
     "LogContext",
     "Logger",
+    "buffer_logs",
     "configure_logging",
     "current_context",
     "enter_context",
+    "flush_logs",
     "get_logger",
     "leave_context",
     "redact",

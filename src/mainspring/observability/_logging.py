@@ -97,6 +97,22 @@ def configure_logging(
     _tame_others()
 
 
+def flush_logs() -> None:
+    """Write what is waiting in memory, in the calling thread."""
+    for handler in logging.getLogger().handlers:
+        handler.flush()
+
+
+def buffer_logs(*, buffer: bool) -> None:
+    """Whether lines may wait a moment in memory, as they do by default, or each is written at once.
+
+    The latter is for the end of a process: one that a signal ends, as it ends uvicorn's, runs nothing at exit.
+    """
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, _LineHandler):
+            handler.buffer(buffer=buffer)
+
+
 class _LineHandler(logging.Handler):
     """Hands formatted records to the line writer."""
 
@@ -111,6 +127,10 @@ class _LineHandler(logging.Handler):
             self._writer.write(f"{self.format(record)}\n".encode("utf-8", "backslashreplace"))
         except Exception:  # noqa: BLE001 -- as every handler of the standard library
             self.handleError(record)
+
+    def buffer(self, *, buffer: bool) -> None:
+        """As `buffer_logs`."""
+        self._writer.wait_for_others(wait=buffer)
 
     @override
     def flush(self) -> None:

@@ -31,6 +31,7 @@ class LineWriter:
         self._descriptor = _descriptor(stream)
         self._waiting: deque[bytes] = deque()
         self._dropped = 0
+        self._at_once = False
         self._wake = threading.Event()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -46,10 +47,18 @@ class LineWriter:
             self._dropped += 1
             return
         self._waiting.append(line)
+        if self._at_once:
+            self.flush()
+            return
         if self._thread is None:
             self._start()
         if not self._wake.is_set():
             self._wake.set()
+
+    def wait_for_others(self, *, wait: bool) -> None:
+        """Whether lines may wait to be written together, as they do by default, or each is written at once."""
+        self._at_once = not wait
+        self.flush()
 
     def flush(self) -> None:
         """Write everything handed over so far, in the calling thread."""

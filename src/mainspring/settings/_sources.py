@@ -25,7 +25,7 @@ from ._problems import Problem
 
 _SECRETS_DIRECTORIES = ("secrets", "/run/secrets")
 # Read by others than a settings class: this module, and the command line (which service it is about).
-_NO_SETTINGS = frozenset({"SECRETS_DIR", "MAINSPRING_APP"})
+_NO_SETTINGS = frozenset({"SECRETS_DIR", "MAINSPRING_APP", "MAINSPRING_RUN_DIRECTORY"})
 
 
 @dataclass(frozen=True, slots=True)
