@@ -105,7 +105,7 @@ class TestStagesAndResources:
         def stages(**options):
             return [stage.name for stage in composition_of(compose_service(**options)).stages]
 
-        own = ["access-log", "request-id", "trace-context", "security-headers"]
+        own = ["access-log", "request-id", "trace-context", "security-headers", "drain"]
         assert stages() == [*own, "deadline", "errors", "compression", "body-limit", "route-index"]
         assert stages(request_timeout=0, compress_responses=False) == [*own, "errors", "body-limit", "route-index"]
 

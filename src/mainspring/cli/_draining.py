@@ -60,6 +60,7 @@ class Server(uvicorn.Server):
         *,
         drainage: Drainage,
         on_ready: Callable[[], None],
+        last: bool = True,
         link: Link | None = None,
     ) -> None:
         super().__init__(config)
@@ -67,6 +68,7 @@ class Server(uvicorn.Server):
         self._drain = app.drain
         self._drainage = drainage
         self._on_ready = on_ready
+        self._last = last
         self._link = link
         self._limits = Limits.of(app) if link else None
         self._beaten = 0.0
@@ -103,7 +105,7 @@ class Server(uvicorn.Server):
             now = time.monotonic()
             self._asked = min(self._asked, now)
             # Process managers and terminals tell whole groups, whose members tell each other: that is one signal.
-            self.leave(ending=True, at_once=now - self._asked > _SAME_SIGNAL_SECONDS)
+            self.leave(ending=self._last, at_once=now - self._asked > _SAME_SIGNAL_SECONDS)
         else:
             # Somebody wants this one process to go, or systemd tells all of them; the supervisor knows which.
             self._link.say(TIRED)

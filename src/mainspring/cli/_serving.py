@@ -41,6 +41,7 @@ def serve_here(
     *,
     on_ready: Callable[[], None],
     drainage: Drainage | None = None,
+    last: bool = True,
     link: Link | None = None,
 ) -> None:
     """Serve in this process until SIGINT or SIGTERM, or the supervisor's word, then drain and return.
@@ -55,11 +56,12 @@ def serve_here(
         listener: Where it answers; bound, not yet listening.
         on_ready: Called once it does.
         drainage: How long its end may take; the settings' by default.
+        last: Whether the service ends with this process; False where another one takes the socket over.
         link: To the supervisor, in a worker, which then takes its orders from there and not from signals.
     """
     drainage = drainage or drainage_of(app)
     config = Config(app, lifespan="off", **options_for(listener))
-    server = Server(config, app, drainage=drainage, on_ready=on_ready, link=link)
+    server = Server(config, app, drainage=drainage, on_ready=on_ready, last=last, link=link)
     phase: Literal["starting", "serving", "closing"] = "starting"
     stopped = False
 

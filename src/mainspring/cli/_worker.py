@@ -30,8 +30,8 @@ def main(listener: int, end: int) -> None:
     Raises:
         SystemExit: The service could not start; with the exit code of what was told.
     """
-    # Sent to a worker that hangs, before it is killed: says where every thread stands.
-    faulthandler.register(signal.SIGABRT, all_threads=True)
+    # A worker that hangs is sent SIGABRT before SIGKILL, and says where every thread stands.
+    faulthandler.enable()
     # These are the supervisor's; what it passes on must not end a worker that has no use for it.
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)
@@ -48,7 +48,7 @@ def _work(listener: socket.socket, end: socket.socket) -> None:
     link = Link(end)
 
     def on_ready() -> None:
-        get_logger(__name__).info("Worker ready", pid=os.getpid())
+        get_logger("mainspring.cli._worker").info("Worker ready", pid=os.getpid())
         link.say(READY)
 
     serve_here(app, listener, on_ready=on_ready, link=link)
@@ -81,7 +81,7 @@ class Child:
         def on_ready() -> None:
             say("  Ready again." if self.again else banner(app, listener, watched=self.watched))
 
-        serve_here(app, listener, on_ready=on_ready, drainage=DEVELOPMENT)
+        serve_here(app, listener, on_ready=on_ready, drainage=DEVELOPMENT, last=False)
 
 
 def set_up_logging(app: "Application") -> None:
