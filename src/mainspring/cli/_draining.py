@@ -50,7 +50,7 @@ class Server(uvicorn.Server):
     arrives in that moment is reset.
 
     Attributes:
-        on_leaving: Called once when the end begins.
+        on_leaving: Called when the end begins; in a signal handler.
     """
 
     def __init__(
@@ -94,6 +94,7 @@ class Server(uvicorn.Server):
             ending: Whether the service ends, or only this process of it.
             at_once: Wait for nothing any longer.
         """
+        self.on_leaving()
         self._drain.leave(ending=ending)
         self.should_exit = True
         self.force_exit = self.force_exit or at_once
@@ -122,7 +123,6 @@ class Server(uvicorn.Server):
 
     @override
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self.on_leaving()
         _log.info("Draining", grace_seconds=self._drainage.grace, timeout_seconds=self._drainage.timeout)
         listeners = sockets or []
         if self._drain.ending:

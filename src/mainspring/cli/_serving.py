@@ -116,22 +116,26 @@ def options_for(listener: socket.socket) -> dict[str, Any]:
 
 @contextmanager
 def _ending_at_latest(server: Server, drainage: Drainage) -> Iterator[None]:
-    """Bound the end as a whole: a thread that nobody can cancel, or a resource that does not close, must not leave it
-    to the orchestrator to kill us, with the log lines that are still in memory.
+    """Bound the end as a whole: a handler that blocks the event loop, a thread that nobody can cancel or a resource that
+    does not close must not leave it to the orchestrator to kill us, with the log lines that are still in memory.
     """
+    leaving, ended = threading.Event(), threading.Event()
 
-    def end() -> None:
-        _log.error("The service did not come to its end in time; gave it up")
-        flush_logs()
-        os._exit(FAILED)
+    def watch() -> None:
+        leaving.wait()
+        if not ended.wait(drainage.grace + drainage.timeout + CLOSING_SECONDS):
+            _log.error("The service did not come to its end in time; gave it up")
+            flush_logs()
+            os._exit(FAILED)
 
-    timer = threading.Timer(drainage.grace + drainage.timeout + CLOSING_SECONDS, end)
-    timer.daemon = True
-    server.on_leaving = timer.start
+    server.on_leaving = leaving.set
+    # Before there is need of it: a thread must not be started by a signal handler.
+    threading.Thread(target=watch, name="end watch", daemon=True).start()
     try:
         yield
     finally:
-        timer.cancel()
+        ended.set()
+        leaving.set()
 
 
 @contextmanager
