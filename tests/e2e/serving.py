@@ -28,6 +28,7 @@ APP = """
     from fastapi.sse import EventSourceResponse, ServerSentEvent
     from mainspring.app import create_app
     from mainspring.kernel import Module, Resource
+    from mainspring.observability import get_logger
     from mainspring.settings import Settings
 
     router = APIRouter()
@@ -36,6 +37,12 @@ APP = """
     @router.get("/greeting")
     async def greeting() -> str:
         return GREETING
+
+    @router.get("/log")
+    async def log() -> int:
+        for size in (10, 2000, 9000):
+            get_logger("shop").info("long", text="x" * size)
+        return os.getpid()
 
     @router.get("/pid")
     async def pid() -> int:

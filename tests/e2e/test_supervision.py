@@ -91,6 +91,20 @@ class TestReplacing:
             assert len(pids_of(shop)) == 3
 
 
+async def test_lines_of_all_workers_are_whole_and_none_is_lost(tmp_path):
+    with served(tmp_path, *TWO, **QUICK) as shop:
+        both_ready(shop)
+        load = Load(shop.port, path="/api/v1/log")
+        await load.run(lambda: load.answers.total() >= 1500)
+        shop.signal(signal.SIGTERM)
+        await asyncio.to_thread(shop.code)
+
+    lines = [json.loads(line) for line in shop.lines if line != "till closed\n"]
+    assert len(load.answers) == 2
+    assert sum(line["message"] == "long" for line in lines) == 3 * load.answers.total()
+    assert sum(line["logger"] == "mainspring.access" for line in lines) == load.answers.total()
+
+
 class TestFailing:
     async def test_a_worker_that_is_killed_is_replaced_and_the_other_one_goes_on(self, tmp_path):
         with served(tmp_path, *TWO, **QUICK) as shop:

@@ -19,10 +19,7 @@ from ._draining import CLOSING_SECONDS
 from ._exits import FAILED
 from ._serving import drainage_of, options_for
 from ._supervisor import Patience, Supervisor
-from ._worker import LOCATION, Child
-
-RUN_DIRECTORY = "MAINSPRING_RUN_DIRECTORY"
-"""The environment variable that names the folder which the workers of one service share while it runs."""
+from ._worker import LOCATION, RUN_DIRECTORY, Child, set_up_logging
 
 # Imports, migrations and resources together; each resource has a bound of its own.
 _START_SECONDS = 120
@@ -91,6 +88,7 @@ def serve_workers(app: Application, location: str, listener: socket.socket, *, w
     """
     drainage = drainage_of(app)
     with tempfile.TemporaryDirectory(prefix="mainspring-", ignore_cleanup_errors=True) as shared:
+        set_up_logging(app, shared=shared)
         supervisor = Supervisor(
             (sys.executable, "-m", "mainspring.cli._worker"),
             os.environ | {LOCATION: location, RUN_DIRECTORY: shared},

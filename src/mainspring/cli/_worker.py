@@ -6,6 +6,7 @@ import signal
 import socket
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ._banner import banner
@@ -16,6 +17,8 @@ from ._output import say
 if TYPE_CHECKING:
     from mainspring.app import Application
 
+RUN_DIRECTORY = "MAINSPRING_RUN_DIRECTORY"
+"""The environment variable that names the folder which the workers of one service share while it runs."""
 LOCATION = "MAINSPRING_APP"
 """The environment variable through which a supervisor tells its workers which service they are."""
 
@@ -84,20 +87,27 @@ class Child:
         serve_here(app, listener, on_ready=on_ready, drainage=DEVELOPMENT, last=False)
 
 
-def set_up_logging(app: "Application") -> None:
-    """Logs in the form that the service's settings ask for."""
+def set_up_logging(app: "Application", *, shared: str | None = None) -> None:
+    """Logs in the form that the service's settings ask for.
+
+    Args:
+        app: The service.
+        shared: The folder of the processes that write to the same stream.
+    """
     from mainspring.observability import configure_logging
 
     form = app.settings.log_format
     configure_logging(
-        level=app.settings.log_level, form="json" if form == "auto" and app.settings.is_production else form
+        level=app.settings.log_level,
+        form="json" if form == "auto" and app.settings.is_production else form,
+        turns=Path(shared, "log.turns") if shared else None,
     )
 
 
 def _load(location: str) -> "Application":
     use_app(location)
     app = load_app()
-    set_up_logging(app)
+    set_up_logging(app, shared=os.environ.get(RUN_DIRECTORY))
     return app
 
 
