@@ -156,7 +156,7 @@ def test_the_lines_of_several_processes_on_one_pipe_are_whole_when_they_take_tur
     command = [sys.executable, "-c", WRITES_A_LOT]
     writing = [subprocess.Popen([*command, letter, str(tmp_path / "turns")], stdout=theirs) for letter in "abc"]
     os.close(theirs)
-    with open(ours, "rb") as reader:
+    with os.fdopen(ours, "rb") as reader:
         lines = reader.read().splitlines()
 
     assert [process.wait(20) for process in writing] == [0, 0, 0]
