@@ -1,12 +1,11 @@
 """One worker, as its supervisor sees it."""
 
 import asyncio
-import os
 import signal
 import socket
 import time
 from asyncio.subprocess import DEVNULL, Process
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Self
 
@@ -115,15 +114,3 @@ def how_it_ended(code: int | None) -> str:
         with suppress(ValueError):
             return f"signal {signal.Signals(-code).name}"
     return f"exit code {code}"
-
-
-def bury(known: Collection[int]) -> None:
-    """Take note of the end of processes that were left to process 1 by those that had started them.
-
-    Those that are waited for by somebody here are left to him.
-    """
-    with suppress(ChildProcessError):
-        while found := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-            if found.si_pid in known:
-                return
-            os.waitpid(found.si_pid, os.WNOHANG)

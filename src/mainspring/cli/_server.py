@@ -78,6 +78,7 @@ def serve(
 
     from ._banner import url_of
     from ._listening import bind
+    from ._reaping import reap_in_background
     from ._serving import serve_here
     from ._supervising import serve_workers
     from ._worker import set_up_logging
@@ -94,6 +95,8 @@ def serve(
             raise typer.Exit(code)
         return
     _keep_on_hangup()
+    if os.getpid() == 1:
+        reap_in_background()
     serve_here(app, listener, on_ready=lambda: log.info("Ready", url=url_of(listener), workers=1, why=why))
 
 

@@ -13,7 +13,8 @@ from mainspring.observability import get_logger
 
 from ._exits import FAILED
 from ._link import END, NOW, RETIRE
-from ._process import Worker, bury, how_it_ended
+from ._process import Worker, how_it_ended
+from ._reaping import reap
 
 _log = get_logger(__name__)
 
@@ -207,7 +208,7 @@ class Supervisor:
         self._rolling = False
 
     async def _look_after(self) -> None:
-        """Kill workers that hang, and bury processes that others have left to us, where we are process 1."""
+        """Kill workers that hang, and reap what others have left to us, where we are process 1."""
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
             for worker in list(self._alive):
@@ -218,7 +219,7 @@ class Supervisor:
                     worker.silence = 0
                     self._do(self._kill(worker))
             if os.getpid() == 1:
-                bury({worker.pid for worker in self._alive})
+                reap({worker.pid for worker in self._alive})
 
     async def _kill(self, worker: Worker) -> None:
         # First a look at where it stands, on standard error.
