@@ -271,7 +271,7 @@ class TestReference:
         assert answer.status_code == status
         assert answer.json() == {"status": word, "checks": {"database": "up", "cache": state}}
 
-    @pytest.mark.parametrize(("alias", "name"), [("liveness", "live"), ("readiness", "ready"), ("startup", "ready")])
+    @pytest.mark.parametrize(("alias", "name"), [("liveness", "live"), ("readiness", "ready")])
     async def test_other_names_that_orchestrators_use_answer_too(self, compose_service, alias, name):
         app = compose_service()
 
@@ -342,6 +342,7 @@ class TestExplaining:
             "security-headers",
             "cors",
             "trusted-hosts",
+            "drain",
             "deadline",
             "errors",
             "body-limit",

@@ -105,7 +105,7 @@ class TestStagesAndResources:
         def stages(**options):
             return [stage.name for stage in composition_of(compose_service(**options)).stages]
 
-        own = ["request-id", "trace-context", "security-headers"]
+        own = ["request-id", "trace-context", "security-headers", "drain"]
         every = ["access-log", "metrics", *own, "deadline", "errors", "compression", "body-limit", "loop-watch"]
         assert stages() == [*every, "route-index"]
         least = {"request_timeout": 0, "compress_responses": False, "metrics_enabled": False, "slow_loop_seconds": 0}

@@ -138,3 +138,26 @@ def test_bytes_go_out_as_they_are_whatever_the_streams_encoding(tmp_path):
         writer.flush()
 
     assert (tmp_path / "log").read_bytes() == "before\ngrüße\n".encode()
+
+
+WRITES_A_LOT = """
+import sys
+from pathlib import Path
+from mainspring.observability._writer import LineWriter
+
+writer = LineWriter(sys.stdout, turns=Path(sys.argv[2]) if sys.argv[2:] else None)
+for _ in range(1000):
+    writer.write(sys.argv[1].encode() * 999 + b"\\n")
+"""
+
+
+def test_the_lines_of_several_processes_on_one_pipe_are_whole_when_they_take_turns(tmp_path):
+    ours, theirs = os.pipe()
+    command = [sys.executable, "-c", WRITES_A_LOT]
+    writing = [subprocess.Popen([*command, letter, str(tmp_path / "turns")], stdout=theirs) for letter in "abc"]
+    os.close(theirs)
+    with os.fdopen(ours, "rb") as reader:
+        lines = reader.read().splitlines()
+
+    assert [process.wait(20) for process in writing] == [0, 0, 0]
+    assert sorted(lines) == [letter * 999 for letter in (b"a", b"b", b"c") for _ in range(1000)]

@@ -104,7 +104,7 @@ class TestSources:
 
         settings = ShopSettings()
 
-        assert (settings.host, settings.workers) == ("127.0.0.1", 1)
+        assert (settings.host, settings.workers) == ("127.0.0.1", None)
         assert settings.origin("host") == Origin("SHOP_HOST", "default")
 
     @pytest.mark.parametrize("name", ["ENVIRONMENT", "environment", "SHOP_ENVIRONMENT"])

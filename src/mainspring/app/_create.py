@@ -19,6 +19,7 @@ from mainspring.errors import catalogue
 from mainspring.http import (
     AccessLog,
     Cors,
+    Drain,
     ErrorReporting,
     ErrorSeam,
     Metrics,
@@ -34,7 +35,7 @@ from mainspring.http import (
     describe_api,
 )
 from mainspring.kernel import Clock, Module, Registry, RegistryError, Resource, SystemClock
-from mainspring.observability import get_logger, prometheus_installed
+from mainspring.observability import buffer_logs, get_logger, prometheus_installed
 from mainspring.settings import BootError, Problem, Settings
 
 from ._docs import docs_router
@@ -67,6 +68,7 @@ class Application(FastAPI):
         stages: The pipeline, in the order of a request.
         housekeeping: What it does for its operators while it runs.
         telemetry: Where its traces and its defects go.
+        drain: What ends the requests in flight when the service stops.
     """
 
     name: str
@@ -75,6 +77,7 @@ class Application(FastAPI):
     modules: tuple[Module, ...]
     stages: tuple[Stage, ...]
     telemetry: Telemetry
+    drain: Drain
     seam: ErrorSeam
     housekeeping: Housekeeping
 
@@ -93,9 +96,11 @@ class Application(FastAPI):
         stack = IdempotencyGate(stack, render=self.seam.render)
         if self.settings.compresses_responses:
             stack = GZipMiddleware(stack, _WORTH_COMPRESSING, _COMPRESSION, exclude_content_types=_NOT_COMPRESSED)
-        return Pipeline(
+        pipeline = Pipeline(
             stack, stages=self.stages, render=self.seam.render, timeout=self.settings.request_timeout or None
         )
+        self.drain.watch(pipeline)
+        return pipeline
 
 
 def create_app(
@@ -151,7 +156,8 @@ def create_app(
     app.name, app.settings, app.registry, app.modules = name, settings, registry, tuple(modules)
     app.seam = ErrorSeam(settings.error_format, clock=time)
     app.telemetry = telemetry
-    app.stages = tuple(_stages(settings, telemetry))
+    app.drain = Drain()
+    app.stages = (*_stages(settings, telemetry), app.drain)
     app.state.registry = registry
     app.state.settings = settings
     app.state.clock = time
@@ -240,15 +246,20 @@ def _stages(settings: Settings, telemetry: Telemetry) -> Iterable[Stage]:
 
 @asynccontextmanager
 async def _lifespan(app: Application) -> AsyncIterator[None]:
-    async with app.telemetry.running():
-        await app.registry.start()
-        try:
-            await _bring_schema_up(app)
-            await app.housekeeping.start()
-            yield
-        finally:
-            await app.housekeeping.stop()
-            await app.registry.close()
+    buffer_logs(buffer=True)
+    try:
+        async with app.telemetry.running():
+            await app.registry.start()
+            try:
+                await _bring_schema_up(app)
+                await app.housekeeping.start()
+                yield
+            finally:
+                await app.housekeeping.stop()
+                await app.registry.close()
+    finally:
+        # The server may be ended by a signal after this, and then nothing runs at exit.
+        buffer_logs(buffer=False)
 
 
 async def _bring_schema_up(app: Application) -> None:

@@ -128,7 +128,7 @@ class Housekeeping:
 
     def _take_signal(self) -> None:
         # Elsewhere than in the main thread, or where somebody else has use for the signal, it is left alone.
-        if signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL:
+        if signal.getsignal(signal.SIGUSR1) in {signal.SIG_DFL, signal.SIG_IGN}:
             with suppress(ValueError, RuntimeError, NotImplementedError):
                 asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, self.levels.toggle)
                 self._signalled = True

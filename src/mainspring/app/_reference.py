@@ -22,6 +22,12 @@ class Alive(BaseModel):
     status: Literal["alive"] = "alive"
 
 
+class Started(BaseModel):
+    """Everything that the service needs has come up; it answers only then."""
+
+    status: Literal["started"] = "started"
+
+
 class Healthy(BaseModel):
     """What the service is."""
 
@@ -33,7 +39,7 @@ class Healthy(BaseModel):
 class Readiness(BaseModel):
     """Whether the service can do its work, and which part keeps it from doing so; no internals, anybody may ask."""
 
-    status: Literal["ready", "degraded", "not_ready"]
+    status: Literal["ready", "degraded", "not_ready", "draining"]
     checks: dict[str, Literal["up", "down", "degraded"]]
 
 
@@ -49,6 +55,9 @@ class _ReadinessCheck:
         self._answer = Readiness(status="not_ready", checks={})
 
     async def __call__(self) -> Readiness:
+        if self._app.drain.ending:
+            # At once, whatever was said a moment ago: this answer is what takes us off the list.
+            return Readiness(status="draining", checks={})
         # Probes that come at the same moment wait for the first one's answer.
         async with self._asking:
             if time.monotonic() - self._asked >= _READINESS_SECONDS:
@@ -81,13 +90,17 @@ def reference_router(app: "Application") -> APIRouter:
         """Whether to restart the process; touches nothing else."""
         return Alive()
 
-    @router.get("/health/startup", include_in_schema=False)
+    @router.get("/health/startup", tags=["health"])
+    async def startup() -> Started:
+        """Whether the service has started: it listens only once all that it needs is up. Never turns back."""
+        return Started()
+
     @router.get("/health/readiness", include_in_schema=False)
     @router.get("/health/ready", tags=["health"], responses={503: {"model": Readiness, "description": "Not ready."}})
     async def ready(response: Response) -> Readiness:
-        """Whether to send requests here: 503 while a required resource does not answer."""
+        """Whether to send requests here: 503 while a required resource does not answer, and from SIGTERM on."""
         answer = await readiness()
-        if answer.status == "not_ready":
+        if answer.status in {"not_ready", "draining"}:
             response.status_code = 503
         return answer
 

@@ -40,8 +40,9 @@ def explain(*, json: Json = False) -> None:
     app = load_app()
     found = composition_of(app)
     waived = app.settings.allow_in_production
+    workers, why = app.settings.server_processes
     if json:
-        as_json(_explained(found) | {"allow_in_production": waived})
+        as_json(_explained(found) | {"workers": workers, "workers_because": why, "allow_in_production": waived})
         return
     say(f"{found.name} ({found.environment})\n")
     table(("module", "what it is"), found.modules, title="Modules")
@@ -51,6 +52,7 @@ def explain(*, json: Json = False) -> None:
     table(("stage", "what it does", "cost"), stages, title="Pipeline, in order of a request")
     guarded = sum(bool(route.guards) for route in found.routes)
     say(f"{len(found.routes)} routes, {guarded} of them guarded; `mainspring routes` lists them.")
+    say(f"`mainspring serve` runs {workers} process{'es' if workers > 1 else ''} ({why}).")
     say(f"Waived on purpose (ALLOW_IN_PRODUCTION): {', '.join(waived) or 'nothing'}.")
 
 

@@ -43,7 +43,8 @@ def dev(
     _develop_by_default()
     app = load_app()
     from ._banner import banner
-    from ._serving import DEVELOPMENT, bind, serve_here
+    from ._listening import bind
+    from ._serving import DEVELOPMENT, serve_here
     from ._supervising import serve_reloading
     from ._worker import set_up_logging
 
@@ -52,7 +53,7 @@ def dev(
         serve_reloading(app_location(), listener, folders=tuple(map(str, _source_folders(app))))
     else:
         set_up_logging(app)
-        serve_here(app, listener, on_ready=lambda: say(banner(app, listener)), drain_seconds=DEVELOPMENT)
+        serve_here(app, listener, on_ready=lambda: say(banner(app, listener)), drainage=DEVELOPMENT)
 
 
 def serve(
@@ -65,17 +66,20 @@ def serve(
 ) -> None:
     """Run the service for production, behind a proxy that ends TLS.
 
-    SIGTERM and SIGINT let requests in flight finish, for up to 30 seconds, and end it with exit code 0. A configuration
-    that is not sound, or a database that lacks migrations, ends it with 78; a taken port, or a resource that does not
-    come up, with 1.
+    SIGTERM and SIGINT drain it and end it with exit code 0: readiness turns 503, requests are served for
+    DRAIN_GRACE_SECONDS more, those in flight get DRAIN_TIMEOUT_SECONDS; the second signal ends it at once. With several
+    workers, SIGHUP replaces them one after the other, with the code and the settings of that moment.
+
+    A configuration that is not sound, or a database that lacks migrations, ends it with 78; a taken port, or a resource
+    that does not come up, with 1.
     """
     app = load_app() if workers is None else load_app_with("workers", str(workers))
-    import asyncio
-
     from mainspring.observability import get_logger
 
     from ._banner import url_of
-    from ._serving import bind, serve_here
+    from ._listening import bind
+    from ._reaping import reap_in_background
+    from ._serving import serve_here
     from ._supervising import serve_workers
     from ._worker import set_up_logging
 
@@ -83,18 +87,29 @@ def serve(
     settings = app.settings
     listener = bind(host or settings.host, settings.port if port is None else port)
     log = get_logger(__name__)
-    if settings.workers == 1:
-        serve_here(app, listener, on_ready=lambda: log.info("Ready", url=url_of(listener)))
+    count, why = settings.server_processes
+    if count > 1 or settings.worker_max_requests or settings.worker_max_lifetime:
+        log.info("Starting workers", url=url_of(listener), workers=count, why=why)
+        code = serve_workers(app, app_location(), listener, workers=count)
+        if code:
+            raise typer.Exit(code)
         return
-    # What keeps one worker from starting keeps all of them; here it is told once, and the supervisor never starts.
-    asyncio.run(_rehearse(app))
-    log.info("Starting workers", url=url_of(listener), workers=settings.workers)
-    serve_workers(app_location(), listener, workers=settings.workers)
+    _keep_on_hangup()
+    if os.getpid() == 1:
+        reap_in_background()
+    serve_here(app, listener, on_ready=lambda: log.info("Ready", url=url_of(listener), workers=1, why=why))
 
 
-async def _rehearse(app: "Application") -> None:
-    async with app.router.lifespan_context(app):
-        pass
+def _keep_on_hangup() -> None:
+    """One process cannot replace itself; SIGHUP, sent out of habit, must not end it without a drain."""
+    import signal
+
+    from mainspring.observability import get_logger
+
+    def tell(*_: object) -> None:
+        get_logger(__name__).warning("SIGHUP replaces workers, and this service has one process; start it anew instead")
+
+    signal.signal(signal.SIGHUP, tell)
 
 
 def _develop_by_default() -> None:

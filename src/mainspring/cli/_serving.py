@@ -1,100 +1,97 @@
 """Runs the server in this process."""
 
 import asyncio
-import errno
+import os
 import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
-from typing import Any, NoReturn, override
+from typing import Any, Literal
 
-from uvicorn import Config, Server
+from uvicorn import Config
 
 from mainspring.app import Application
+from mainspring.observability import flush_logs, get_logger
 
-from ._exits import fail
+from ._draining import CLOSING_SECONDS, Drainage, Server
+from ._exits import FAILED
+from ._link import END, NOW, RETIRE, TIRED, Link
 
-DEVELOPMENT = 2
-"""Seconds that requests in flight get before a reload: enough for an answer; an open stream must not delay it."""
-PRODUCTION = 30
-"""Seconds that requests in flight get after SIGTERM; what orchestrators grant by default."""
+DEVELOPMENT = Drainage(grace=0, timeout=2)
+"""A reload waits for an answer, but an open stream must not delay it."""
 
 # Longer than a proxy keeps an idle connection (nginx: 60 s, AWS load balancers: 60 s), so that it is never us who
 # closes one in the moment it is used again.
 _KEEP_ALIVE_SECONDS = 75
 
-
-class _Server(Server):
-    """uvicorn's server that says when it is ready."""
-
-    def __init__(self, config: Config, on_ready: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._on_ready = on_ready
-
-    @override
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        try:
-            # Two programs can bind a free port, and the second of them fails when it listens. uvloop keeps quiet about
-            # that, so it is done here, not earlier: before it is ready, a service refuses connections.
-            for listener in sockets or ():
-                listener.listen(self.config.backlog)
-        except OSError as error:
-            _fail_to_listen(error, self.config.host, self.config.port)
-        await super().startup(sockets=sockets)
-        if self.started:
-            self._on_ready()
+_log = get_logger(__name__)
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """The listening socket, bound before anything else is started: a taken port is known at once.
-
-    Raises:
-        typer.Exit: The address cannot be had; says what to do.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        _fail_to_listen(error, host, port)
-    listener.set_inheritable(True)
-    return listener
+def drainage_of(app: Application) -> Drainage:
+    """How long an end may take, by the service's settings."""
+    return Drainage(grace=app.settings.drain_grace, timeout=app.settings.drain_timeout_seconds)
 
 
 def serve_here(
-    app: Application, listener: socket.socket, *, on_ready: Callable[[], None], drain_seconds: int = PRODUCTION
+    app: Application,
+    listener: socket.socket,
+    *,
+    on_ready: Callable[[], None],
+    drainage: Drainage | None = None,
+    last: bool = True,
+    link: Link | None = None,
 ) -> None:
-    """Serve in this process until SIGINT or SIGTERM, then return; before it is ready they end the start.
+    """Serve in this process until SIGINT or SIGTERM, or the supervisor's word, then drain and return.
+
+    Before it is ready they end the start. The second one ends it without waiting for anybody.
 
     The lifespan is entered here and not by uvicorn, so that what keeps a service from starting arrives as the exception
     it is, and so that resources are closed after a SIGTERM too: uvicorn raises it again when it is done.
+
+    Args:
+        app: The service.
+        listener: Where it answers; bound, not yet listening.
+        on_ready: Called once it does.
+        drainage: How long its end may take; the settings' by default.
+        last: Whether the service ends with this process; False where another one takes the socket over.
+        link: To the supervisor, in a worker, which then takes its orders from there and not from signals.
     """
-    config = Config(app, lifespan="off", **options_for(listener, drain_seconds))
-    server = _Server(config, on_ready)
-    serving = stopped = False
+    drainage = drainage or drainage_of(app)
+    config = Config(app, lifespan="off", **options_for(listener))
+    server = Server(config, app, drainage=drainage, on_ready=on_ready, last=last, link=link)
+    phase: Literal["starting", "serving", "closing"] = "starting"
+    stopped = False
 
     async def run() -> None:
-        nonlocal serving
+        nonlocal phase
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None
 
         def stop() -> None:
             nonlocal stopped
             # While the server runs it takes the signals itself, and raises them again once it has ended.
-            if not serving:
+            if phase != "serving":
                 stopped = True
                 loop.call_soon_threadsafe(task.cancel)
 
-        with _on_signals(stop):
-            async with app.router.lifespan_context(app):
-                serving = True
-                await server.serve(sockets=[listener])
-                serving = False
+        def obey(word: bytes) -> None:
+            if word in {RETIRE, END, NOW, b""}:
+                server.leave(ending=word != RETIRE, at_once=word == NOW)
+                if phase == "starting" or word == NOW:
+                    stop()
 
-    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        if link is not None:
+            link.listen(loop, obey)
+        with _on_signals(stop if link is None else partial(link.say, TIRED)):
+            async with app.router.lifespan_context(app):
+                phase = "serving"
+                await server.serve(sockets=[listener])
+                phase = "closing"
+
+    with _ending_at_latest(server, drainage), asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         try:
             runner.run(run())
         except asyncio.CancelledError:
@@ -102,7 +99,7 @@ def serve_here(
                 raise
 
 
-def options_for(listener: socket.socket, drain_seconds: int) -> dict[str, Any]:
+def options_for(listener: socket.socket) -> dict[str, Any]:
     """What every server is run with."""
     host, port, *_ = listener.getsockname()
     return {
@@ -114,16 +111,31 @@ def options_for(listener: socket.socket, drain_seconds: int) -> dict[str, Any]:
         "proxy_headers": False,
         "server_header": False,
         "timeout_keep_alive": _KEEP_ALIVE_SECONDS,
-        "timeout_graceful_shutdown": drain_seconds,
     }
 
 
-def _fail_to_listen(error: OSError, host: str, port: int) -> NoReturn:
-    if error.errno == errno.EADDRINUSE:
-        fail(f"Port {port} of {host} is taken by another program. Choose another one with --port; 0 picks a free one.")
-    if error.errno == errno.EACCES:
-        fail(f"Port {port} of {host} is not for ordinary users. Choose one above 1023 with --port.")
-    fail(f"Cannot listen on {host}, port {port}: {error.strerror}. Choose another address with --host.")
+@contextmanager
+def _ending_at_latest(server: Server, drainage: Drainage) -> Iterator[None]:
+    """Bound the end as a whole: a handler that blocks the event loop, a thread that nobody can cancel or a resource that
+    does not close must not leave it to the orchestrator to kill us, with the log lines that are still in memory.
+    """
+    leaving, ended = threading.Event(), threading.Event()
+
+    def watch() -> None:
+        leaving.wait()
+        if not ended.wait(drainage.grace + drainage.timeout + CLOSING_SECONDS):
+            _log.error("The service did not come to its end in time; gave it up")
+            flush_logs()
+            os._exit(FAILED)
+
+    server.on_leaving = leaving.set
+    # Before there is need of it: a thread must not be started by a signal handler.
+    threading.Thread(target=watch, name="end watch", daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()
+        leaving.set()
 
 
 @contextmanager

@@ -1,24 +1,29 @@
 """Runs the server in other processes: a child that is replaced after changes, or workers that are kept alive."""
 
+import asyncio
 import os
 import socket
 import sys
+import tempfile
 import threading
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import override
 
 from uvicorn import Config
-from uvicorn.supervisors import Multiprocess
 from uvicorn.supervisors.watchfilesreload import WatchFilesReload
 
-from mainspring.observability import RUN_DIRECTORY, LogLevels
+from mainspring.app import Application
+from mainspring.observability import RUN_DIRECTORY
 
+from ._draining import CLOSING_SECONDS
 from ._exits import FAILED
-from ._serving import DEVELOPMENT, PRODUCTION, options_for
-from ._worker import FACTORY, LOCATION, STARTUP_FAILURE, Child
+from ._serving import drainage_of, options_for
+from ._supervisor import Patience, Supervisor
+from ._worker import LOCATION, Child, set_up_logging
+
+# Imports, migrations and resources together; each resource has a bound of its own.
+_START_SECONDS = 120
 
 
 class _Reloader(WatchFilesReload):
@@ -67,7 +72,7 @@ def serve_reloading(location: str, listener: socket.socket, *, folders: tuple[st
     Raises:
         SystemExit: The service did not start; with the exit code of the process that told why.
     """
-    config = Config(FACTORY, factory=True, reload=True, reload_dirs=[*folders], **options_for(listener, DEVELOPMENT))
+    config = Config(location, reload=True, reload_dirs=[*folders], **options_for(listener))
     reloader = _Reloader(config, Child(location, folders), listener)
     reloader.run()
     if reloader.failed:
@@ -75,32 +80,27 @@ def serve_reloading(location: str, listener: socket.socket, *, folders: tuple[st
         sys.exit(code if code >= 0 else FAILED)
 
 
-class _Supervisor(Multiprocess):
-    """Passes SIGUSR1 on through the run directory, where the workers look every second: a worker that is just starting
-    would be killed by the signal itself.
-    """
-
-    def __init__(self, config: Config, sockets: list[socket.socket], directory: Path) -> None:
-        super().__init__(config, sockets)
-        self._levels = LogLevels()
-        self._levels.share(directory)
-
-    def handle_usr1(self) -> None:
-        """Switch all workers between DEBUG and the configured level."""
-        self._levels.toggle()
-
-
-def serve_workers(location: str, listener: socket.socket, *, workers: int) -> None:
+def serve_workers(app: Application, location: str, listener: socket.socket, *, workers: int) -> int:
     """Serve in several processes; one that dies is replaced, SIGHUP replaces them one after the other.
 
-    Raises:
-        SystemExit: A worker could not start; its message says why.
+    Returns:
+        The exit code: 0 after SIGTERM or SIGINT; that of the first worker if it could not start, which has said why;
+        1 if a worker had to be killed at the end.
     """
-    os.environ[LOCATION] = location
-    config = Config(FACTORY, factory=True, workers=workers, **options_for(listener, PRODUCTION))
-    with TemporaryDirectory(prefix="mainspring-", ignore_cleanup_errors=True) as directory:
-        os.environ[RUN_DIRECTORY] = directory
-        supervisor = _Supervisor(config, [listener], Path(directory))
-        supervisor.run()
-    if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
-        sys.exit(FAILED)
+    drainage = drainage_of(app)
+    with tempfile.TemporaryDirectory(prefix="mainspring-", ignore_cleanup_errors=True) as shared:
+        set_up_logging(app, shared=shared)
+        supervisor = Supervisor(
+            (sys.executable, "-m", "mainspring.cli._worker"),
+            os.environ | {LOCATION: location, RUN_DIRECTORY: shared},
+            listener,
+            workers=workers,
+            patience=Patience(
+                start=_START_SECONDS,
+                silence=app.settings.worker_timeout or float("inf"),
+                # A worker ends itself within these; the rest is for the machine being slow.
+                drain=drainage.grace + drainage.timeout + CLOSING_SECONDS + 2,
+            ),
+            grace=drainage.grace,
+        )
+        return asyncio.run(supervisor.run())

@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ._deadline import deadline
+from ._drain import Drain
 from ._errors import ErrorSeam, problem_of
 from ._exchange import Exchange, HeaderList, Reply, exchange_of
 from ._index import RouteIndex
@@ -35,6 +36,7 @@ __all__ = [
     "Client",
     "Cors",
     "CursorPage",
+    "Drain",
     "ErrorReporting",
     "ErrorSeam",
     "Exchange",

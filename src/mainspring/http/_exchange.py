@@ -51,9 +51,12 @@ class Exchange:
         cut: Whether somebody else has answered: what the application still sends is dropped.
         error: The exception that no handler took, if any.
         span: What the tracing stage has begun and will end.
+        answered_with: The headers of the response, once it has started.
+        tail: The last four bytes of a body that is sent in pieces.
     """
 
     __slots__ = (
+        "answered_with",
         "began",
         "complete",
         "cut",
@@ -67,6 +70,7 @@ class Exchange:
         "sent",
         "span",
         "status",
+        "tail",
         "task",
         "template",
     )
@@ -88,6 +92,8 @@ class Exchange:
         self.cut = False
         self.error: BaseException | None = None
         self.span: Any = None
+        self.answered_with: HeaderList | tuple[()] = ()
+        self.tail = b"\n\n"
         scope[SCOPE_KEY] = self
 
     @property

@@ -74,7 +74,7 @@ class Pipeline:
         self.in_flight: set[Exchange] = set()
         self._app = app
         self._render = render
-        self._deadline = Deadline(timeout, self.in_flight, self._fail)
+        self._deadline = Deadline(timeout, self.in_flight, self.fail)
         self._on_request = [stage.request for stage in stages if _overrides(stage, "request")]
         self._on_response = [stage.response for stage in reversed(stages) if _overrides(stage, "response")]
         self._on_finish = [stage.finish for stage in reversed(stages) if _overrides(stage, "finish")]
@@ -143,12 +143,13 @@ class Pipeline:
         exchange.error = error
         _log.exception("Unhandled exception", path=exchange.scope["path"], method=exchange.scope.get("method"))
         if exchange.status == 0:
-            await self._fail(exchange, MainspringError())
+            await self.fail(exchange, MainspringError())
         elif exchange.status == ACCEPTED and not exchange.complete:
             with suppress(OSError):  # that is how a server says that the other side has hung up already
                 await exchange.send({"type": "websocket.close", "code": 1011, "reason": MainspringError.code})
 
-    async def _fail(self, exchange: Exchange, error: MainspringError) -> None:
+    async def fail(self, exchange: Exchange, error: MainspringError) -> None:
+        """Answer a request whose response has not started with an error."""
         await self._answer(exchange, self._render(error, exchange))
 
     async def _answer(self, exchange: Exchange, reply: Reply) -> None:
@@ -176,6 +177,7 @@ class Pipeline:
 
         async def watched(message: Message) -> None:
             if exchange.cut:
+                _drop(exchange)
                 return
             kind = message["type"]
             if kind == "http.response.start":
@@ -184,17 +186,22 @@ class Pipeline:
                 if status == _TOO_LARGE and _is_plain(headers):
                     # FastAPI's body limit answers in plain text, over the head of every handler.
                     exchange.cut = True
-                    await self._fail(exchange, ContentTooLarge("The body is larger than this service takes."))
+                    await self.fail(exchange, ContentTooLarge("The body is larger than this service takes."))
                     return
                 exchange.status = status
                 for respond in on_response:
                     respond(exchange, headers)
-                message["headers"] = headers
+                message["headers"] = exchange.answered_with = headers
                 await send(message)
             elif kind == "http.response.body":
-                exchange.sent += len(message.get("body", b""))
+                body = message.get("body", b"")
+                exchange.sent += len(body)
+                more = message.get("more_body", False)
+                if more and body:
+                    # Before it is sent: while the client does not read, this is the last thing that it will have read.
+                    exchange.tail = (exchange.tail + body[-4:])[-4:]
                 await send(message)
-                exchange.complete = not message.get("more_body", False)
+                exchange.complete = not more
             else:
                 await self._pass_on(exchange, message)
 
@@ -220,6 +227,12 @@ class Pipeline:
         elif kind == "http.response.pathsend":
             exchange.complete = True
         await exchange.send(message)
+
+
+def _drop(exchange: Exchange) -> None:
+    if exchange.scope["type"] == "websocket":
+        # That is how a server says that the other side is gone; a handler that only sends would else never notice.
+        raise OSError("The WebSocket is closed.")
 
 
 def _is_plain(headers: HeaderList) -> bool:

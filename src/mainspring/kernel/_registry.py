@@ -70,6 +70,7 @@ class Registry:
             raise RegistryError("\n".join(problems))
         self._live: dict[_Kind, object] = {}
         self._failed: dict[_Kind, ResourceFailed] = {}
+        self._abandoned: set[asyncio.Future[None]] = set()
 
     @property
     def resources(self) -> tuple[Resource[Any], ...]:
@@ -194,13 +195,25 @@ class Registry:
         if resource.ping is None:
             return Health(resource.name, "up", resource.required)
         began = perf_counter()
+        ping = asyncio.ensure_future(_uncancelled(resource.ping(self._live[kind])))
         try:
-            await _within(timeout, resource.ping(self._live[kind]))
-        except _TooLate:
+            await asyncio.wait([ping], timeout=timeout)
+        finally:
+            if not ping.done():
+                self._abandon(ping)
+        took = (perf_counter() - began) * 1000
+        if not ping.done():
             return Health(resource.name, bad, resource.required, f"no answer within {timeout:g} s", timeout * 1000)
-        except Exception as error:  # noqa: BLE001 -- any failure to answer is the answer
-            return Health(resource.name, bad, resource.required, _said(error), (perf_counter() - began) * 1000)
-        return Health(resource.name, "up", resource.required, milliseconds=(perf_counter() - began) * 1000)
+        if (error := _failure(ping)) is not None:
+            return Health(resource.name, bad, resource.required, _said(error), took)
+        return Health(resource.name, "up", resource.required, milliseconds=took)
+
+    def _abandon(self, ping: asyncio.Future[None]) -> None:
+        """Give a ping up without waiting for that: over a dead connection a driver takes seconds to tidy up."""
+        self._abandoned.add(ping)
+        ping.add_done_callback(self._abandoned.discard)
+        ping.add_done_callback(_failure)
+        ping.cancel()
 
 
 class _TooLate(TimeoutError):
@@ -216,6 +229,10 @@ async def _within[T](seconds: float, work: Awaitable[T]) -> T:
         if limit.expired():
             raise _TooLate from error
         raise
+
+
+def _failure(done: asyncio.Future[None]) -> BaseException | None:
+    return asyncio.CancelledError() if done.cancelled() else done.exception()
 
 
 async def _uncancelled[T](work: Awaitable[T]) -> T:

@@ -6,7 +6,7 @@ from ._exposition import Exposition, prometheus_installed
 from ._families import Family, single
 from ._levels import LogLevels
 from ._logger import ACCESS, Logger, get_logger
-from ._logging import configure_logging
+from ._logging import buffer_logs, configure_logging, flush_logs
 from ._loop_watch import LoopWatch
 from ._outbound import send_traced
 from ._redaction import REDACTED, redact, redact_error
@@ -31,11 +31,13 @@ __all__ = [
     "TraceParent",
     "Tracing",
     "begin_call",
+    "buffer_logs",
     "configure_logging",
     "continue_trace",
     "current_context",
     "current_traceparent",
     "enter_context",
+    "flush_logs",
     "get_logger",
     "is_traced",
     "leave_context",

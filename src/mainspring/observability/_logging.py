@@ -5,6 +5,7 @@ import logging
 import sys
 from collections.abc import MutableMapping
 from math import isfinite
+from pathlib import Path
 from typing import Any, Literal, TextIO, cast, override
 
 import orjson
@@ -47,7 +48,11 @@ _CALLSITE = structlog.processors.CallsiteParameterAdder(
 
 
 def configure_logging(
-    *, level: str = "INFO", form: Literal["auto", "console", "json"] = "auto", stream: TextIO | None = None
+    *,
+    level: str = "INFO",
+    form: Literal["auto", "console", "json"] = "auto",
+    stream: TextIO | None = None,
+    turns: Path | None = None,
 ) -> None:
     """Send every record of this process to one place in one form; replaces what was configured before.
 
@@ -55,6 +60,8 @@ def configure_logging(
         level: Least severe level that is written.
         form: `json` writes a line per record; `console` is for people; `auto` is `console` on a terminal.
         stream: Where to write; standard output by default, where containers expect logs.
+        turns: A file by which processes that write JSON lines to the same stream take turns, so that none ends up
+            within another.
     """
     out = stream or sys.stdout
     console = form == "console" or (form == "auto" and out.isatty())
@@ -79,7 +86,7 @@ def configure_logging(
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
-    writer = LineWriter(out)
+    writer = LineWriter(out, turns=turns)
     handler = logging.StreamHandler(out) if console else _LineHandler(writer)
     straight_to(None if console else writer)
     handler.setFormatter(
@@ -97,6 +104,22 @@ def configure_logging(
     _tame_others()
 
 
+def flush_logs() -> None:
+    """Write what is waiting in memory, in the calling thread."""
+    for handler in logging.getLogger().handlers:
+        handler.flush()
+
+
+def buffer_logs(*, buffer: bool) -> None:
+    """Whether lines may wait a moment in memory, as they do by default, or each is written at once.
+
+    The latter is for the end of a process: one that a signal ends, as it ends uvicorn's, runs nothing at exit.
+    """
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, _LineHandler):
+            handler.buffer(buffer=buffer)
+
+
 class _LineHandler(logging.Handler):
     """Hands formatted records to the line writer."""
 
@@ -111,6 +134,10 @@ class _LineHandler(logging.Handler):
             self._writer.write(f"{self.format(record)}\n".encode("utf-8", "backslashreplace"))
         except Exception:  # noqa: BLE001 -- as every handler of the standard library
             self.handleError(record)
+
+    def buffer(self, *, buffer: bool) -> None:
+        """As `buffer_logs`."""
+        self._writer.wait_for_others(wait=buffer)
 
     @override
     def flush(self) -> None:

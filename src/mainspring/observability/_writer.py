@@ -1,11 +1,15 @@
 """Writes log lines without making a request wait for the disk or the pipe."""
 
 import atexit
+import fcntl
 import io
 import os
 import select
 import threading
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TextIO
 
 _PATIENCE_SECONDS = 0.05
@@ -24,13 +28,17 @@ class LineWriter:
 
     Args:
         stream: Where to. Its text layer is bypassed when it has a file descriptor.
+        turns: A file by which processes that write to the same stream take turns. A pipe keeps whole only what fits
+            into 4 KB; without turns, the lines of several processes end up within each other.
     """
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, *, turns: Path | None = None) -> None:
         self._stream = stream
+        self._turns = turns.open("a") if turns is not None else None
         self._descriptor = _descriptor(stream)
         self._waiting: deque[bytes] = deque()
         self._dropped = 0
+        self._at_once = False
         self._wake = threading.Event()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -46,10 +54,18 @@ class LineWriter:
             self._dropped += 1
             return
         self._waiting.append(line)
+        if self._at_once:
+            self.flush()
+            return
         if self._thread is None:
             self._start()
         if not self._wake.is_set():
             self._wake.set()
+
+    def wait_for_others(self, *, wait: bool) -> None:
+        """Whether lines may wait to be written together, as they do by default, or each is written at once."""
+        self._at_once = not wait
+        self.flush()
 
     def flush(self) -> None:
         """Write everything handed over so far, in the calling thread."""
@@ -77,11 +93,23 @@ class LineWriter:
 
     def _emit(self, text: bytes) -> None:
         try:
-            while text:
-                text = text[self._written(text) :]
+            with self._turn():
+                while text:
+                    text = text[self._written(text) :]
         except (OSError, ValueError):
             # Nobody is left to read it, and nowhere to say so.
             self._waiting.clear()
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        if self._turns is None:
+            yield
+            return
+        fcntl.flock(self._turns, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._turns, fcntl.LOCK_UN)
 
     def _written(self, text: bytes) -> int:
         assert self._descriptor is not None

@@ -100,7 +100,7 @@ def _database(settings: "Settings") -> Iterator[Problem]:
             "Set DATABASE_URL=postgresql://user:password@host/name, or name a SQLite file on a durable disk.",
         )
     elif (
-        settings.workers > 1
+        (settings.workers or 1) > 1
         and settings.database_url.startswith("sqlite")
         and "sqlite-workers" not in settings.allow_in_production
     ):

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal, override
 from pydantic import Field, PrivateAttr, SecretStr, TypeAdapter, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from ._cores import usable_cores
 from ._fields import CommaSeparated, ConnectionUrl
 from ._problems import BootError, Problem
 from ._production import refusals
@@ -55,8 +56,24 @@ class Settings(BaseSettings):
     """Address to listen on. Loopback by default: opening a port to the network is a decision."""
     port: int = Field(default=8000, ge=0, le=65535)
     """Port to listen on; 0 picks a free one."""
-    workers: int = Field(default=1, ge=1, le=512)
-    """Server processes."""
+    workers: int | None = Field(default=None, ge=1, le=512)
+    """Server processes of `mainspring serve`. Unset means: in staging and production one per core that the container
+    may use, and one elsewhere and on SQLite, which takes one writer at a time."""
+    worker_max_requests: int = Field(default=0, ge=0)
+    """Requests after which a worker is replaced, give or take a tenth, so that not all are at once. 0 for never, the
+    default: it is a crutch for a library that leaks, and throws warm caches away. The new one is ready before the old
+    one lets go."""
+    worker_max_lifetime: float = Field(default=0, ge=0)
+    """Seconds after which a worker is replaced, give or take a tenth. 0 for never, the default."""
+    worker_timeout: float = Field(default=60, ge=0)
+    """Seconds that a worker's event loop may stand still before the worker is killed and replaced; 0 for ever. 60 by
+    default: every request of the worker has missed its deadline by then."""
+    drain_grace_seconds: float | None = Field(default=None, ge=0, le=3600)
+    """Seconds after SIGTERM in which requests are still accepted, while readiness answers 503 and clients are told to
+    move over. Unset means: 5 in staging and production, which is what load balancers take to notice, and 0 elsewhere."""
+    drain_timeout_seconds: float = Field(default=20, ge=0, le=3600)
+    """Seconds that requests in flight get after that; then they are cancelled. 20 by default: with 5 of grace and 4 for
+    closing what is left, the service ends before the 30 seconds are over that orchestrators grant."""
     allowed_hosts: CommaSeparated = ("*",)
     """Host headers that are answered; `*.example.com` matches subdomains. Production wants them named."""
     allowed_origins: CommaSeparated = ()
@@ -171,6 +188,24 @@ class Settings(BaseSettings):
     def migrates_on_start(self) -> bool:
         """Whether pending migrations are applied at start instead of stopping the boot."""
         return self.migrate_on_start if self.migrate_on_start is not None else not self.is_production
+
+    @property
+    def server_processes(self) -> tuple[int, str]:
+        """How many processes `mainspring serve` runs, and why."""
+        if self.workers is not None:
+            return self.workers, self.origin("workers").key
+        if not self.is_production:
+            return 1, f"ENVIRONMENT={self.environment}"
+        if self.database_url.startswith("sqlite"):
+            return 1, "SQLite takes one writer at a time"
+        return usable_cores()
+
+    @property
+    def drain_grace(self) -> float:
+        """Seconds in which requests are still accepted after SIGTERM."""
+        if self.drain_grace_seconds is not None:
+            return self.drain_grace_seconds
+        return 5.0 if self.is_production else 0.0
 
     def origin(self, name: str) -> Origin:
         """Where the value of a field came from."""
