@@ -32,6 +32,14 @@ def root():
     root.setLevel(kept)
 
 
+@pytest.fixture(autouse=True)
+def _untouched():
+    """The logger as it is when nobody has changed it."""
+    logging.getLogger(NAME).setLevel(logging.NOTSET)
+    yield
+    logging.getLogger(NAME).setLevel(logging.NOTSET)
+
+
 def level(name=NAME):
     return logging.getLogger(name).level
 
