@@ -6,6 +6,7 @@ import socket
 import struct
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx2
@@ -109,11 +110,11 @@ HEAD = b" HTTP/1.1\r\nHost: shop\r\nContent-Length: 1000\r\n\r\n"
 )
 @pytest.mark.parametrize("how", [reset, socket.socket.close], ids=["reset", "closed"])
 def test_clients_that_vanish_leave_nothing_in_flight(live, request_line, how):
-    clients = [begin(live, request_line + HEAD + b"half of it") for _ in range(CLIENTS)]
-    if request_line != b"GET /api/v1/quick":
-        assert settles(live, "http_requests_in_flight", CLIENTS)
-    for client in clients:
-        how(client)
+    with ExitStack() as clients:
+        for _ in range(CLIENTS):
+            clients.callback(how, begin(live, request_line + HEAD + b"half of it"))
+        if request_line != b"GET /api/v1/quick":
+            assert settles(live, "http_requests_in_flight", CLIENTS)
     RELEASED.set()
 
     assert settles(live, "http_requests_in_flight", 0)
