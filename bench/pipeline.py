@@ -2,7 +2,7 @@
 
 from bench.harness import Case, measure, peers, publish, table
 
-TYPICAL = ("fastapi", "uvicorn[standard]", "slowapi", "prometheus-fastapi-instrumentator")
+TYPICAL = ("fastapi", "uvicorn[standard]", "slowapi", "structlog", "prometheus-fastapi-instrumentator")
 
 
 def main(*, rounds: int, seconds: int) -> None:
