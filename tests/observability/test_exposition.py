@@ -142,6 +142,7 @@ class TestEnded:
     def test_a_file_that_is_broken_counts_nothing(self, start, tmp_path):
         one = start()
         one.requests = 1
+        (tmp_path / "worker-5.lock").touch()
         for content in (b"", b"{", b"[[1]]", b"[null]", b"7"):
             (tmp_path / "worker-5.json").write_bytes(content)
             assert one("requests_total") == 1

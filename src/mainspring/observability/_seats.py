@@ -63,7 +63,8 @@ class Seat:
 
     def others(self) -> Iterator[Note]:
         """What stands written at the other seats."""
-        for file in sorted(self._directory.glob("worker-*.json")):
+        # By the locks, which stay as they are: a listing may miss a file that is replaced at that moment.
+        for file in sorted(self._directory.glob("worker-*.lock")):
             number = int(file.stem.removeprefix("worker-"))
             if number != self.number:
                 # Asked before reading: whoever takes the seat in between has already taken over what it held.
