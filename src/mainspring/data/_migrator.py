@@ -125,7 +125,7 @@ class Migrator:
         """Differences between the models and the database after all migrations, one line each."""
 
         def compare(connection: Connection) -> list[str]:
-            context = MigrationContext.configure(connection, opts=_COMPARE)
+            context = MigrationContext.configure(connection, opts=_COMPARE | {"include_object": self._is_in_use})
             return [_describe(difference) for difference in compare_metadata(context, Base.metadata)]
 
         return await self._connected(compare)
@@ -167,6 +167,17 @@ class Migrator:
         config = self._config(output=out)
         command.upgrade(config, target, sql=True)
         return out.getvalue()
+
+    def _is_in_use(self, item: Any, name: str | None, kind: str, *_: Any) -> bool:
+        """Leave out the tables of our own features that the service does not list: importing an area knows them all."""
+        table = name if kind == "table" else getattr(getattr(item, "table", None), "name", None)
+        mappers = Base.registry.mappers
+        packages = {m.class_.__module__ for m in mappers if any(getattr(t, "name", None) == table for t in m.tables)}
+        listed = [module.migrations.models for module in self._modules if module.migrations is not None]
+        return not packages or any(
+            not package.startswith(_OWN) or any(f"{package}.".startswith(f"{models}.") for models in listed)
+            for package in packages
+        )
 
     def _heads_before(self, module: str) -> list[str] | None:
         """Heads of the modules listed earlier: what this one builds on may refer to their tables."""
@@ -230,7 +241,8 @@ class Migrator:
         return engine
 
 
-_COMPARE = {"compare_type": True, "compare_server_default": False}
+_OWN = "mainspring."
+_COMPARE: dict[str, Any] = {"compare_type": True, "compare_server_default": False}
 
 
 @asynccontextmanager
