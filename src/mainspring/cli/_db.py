@@ -135,7 +135,7 @@ def _service() -> "tuple[Application, Migrator]":
     from mainspring.data import Migrator
 
     service = load_app()
-    return service, Migrator(service.settings.database_url, service.modules)
+    return service, Migrator.configured(service.settings, service.modules)
 
 
 def _run[T](service: "Application", work: Coroutine[Any, Any, T]) -> T:
