@@ -5,6 +5,7 @@ from collections.abc import Set as AbstractSet
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from alembic.script import Script, ScriptDirectory
 from sqlalchemy import MetaData
@@ -168,9 +169,9 @@ class Check:
         return self._report
 
     def _record(self, script: Script, catalog: Catalog, *, downgrade: bool) -> RecordedRevision:
-        metadata = self._situation.metadata
-        upgrade = record(script, "upgrade", catalog, self._scripts, metadata)
-        back = record(script, "downgrade", deepcopy(catalog), self._scripts, metadata) if downgrade else Recording()
+        known: dict[str, Any] = {"scripts": self._scripts, "metadata": self._situation.metadata}
+        upgrade = record(script, "upgrade", catalog, **known)
+        back = record(script, "downgrade", deepcopy(catalog), **known) if downgrade else Recording()
         module = self._modules.get(script.revision, "")
         return RecordedRevision(script.revision, module, script.doc or "", Path(script.path), upgrade, back)
 

@@ -169,7 +169,9 @@ class _Batch(list[Any]):
         self._recorder.existing_type = None
 
 
-def record(script: Script, direction: str, catalog: Catalog, scripts: ScriptDirectory, metadata: MetaData) -> Recording:
+def record(
+    script: Script, direction: str, catalog: Catalog, *, scripts: ScriptDirectory, metadata: MetaData
+) -> Recording:
     """What one direction of a revision would execute on PostgreSQL, from the schema that `catalog` describes."""
     dialect = asyncpg_dialect()  # type: ignore[no-untyped-call]
     recorder = Recorder(script.revision, Path(script.path), dialect, catalog)
@@ -204,7 +206,8 @@ def _redirect(context: MigrationContext, operations: Operations, recorder: Recor
     impl._exec = recorder.execute  # noqa: SLF001 -- see above
     impl.static_output = recorder.record
     impl.emit_begin, impl.emit_commit = recorder.begin, recorder.commit
-    impl.connection = context.connection = recorder.standin
+    bound: Any = context
+    impl.connection = bound.connection = recorder.standin
     invoke, batch_alter_table = operations.invoke, operations.batch_alter_table
 
     def invoking(operation: Any) -> Any:
