@@ -44,7 +44,7 @@ def backfill(
     connection = op.get_bind()
     if connection.dialect.name != "postgresql":
         return connection.exec_driver_sql(whole).rowcount
-    if connection.get_isolation_level() != "AUTOCOMMIT":
+    if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
         raise RuntimeError(
             f"backfill({table!r}) stands in a transaction, which would keep every row locked until its end. "
             "Put it into `with op.get_context().autocommit_block():`."

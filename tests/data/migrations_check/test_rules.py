@@ -75,7 +75,7 @@ BAD = [
         "add-column-volatile-default",
         "op.add_column('book', sa.Column('key', sa.Uuid(), server_default=sa.text('gen_random_uuid()'), nullable=False))",
     ),
-    Bad("add-column-generated", "op.add_column('book', sa.Column('gross', sa.Numeric(10, 2), sa.Computed('price * 1.2')))"),
+    Bad("add-column-generated", "op.add_column('book', sa.Column('gross', sa.Numeric(10, 2), sa.Computed('price * 1.2', persisted=True)))"),
     Bad("add-column-serial", "op.add_column('book', sa.Column('number', sa.BigInteger(), sa.Identity(), nullable=False))"),
     Bad("add-column-required", "op.add_column('book', sa.Column('shelf', sa.Integer(), nullable=False))"),
     Bad(

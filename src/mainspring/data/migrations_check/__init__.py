@@ -2,7 +2,22 @@
 
 from ._check import Check, SafetyReport, Situation, Unused
 from ._findings import Finding, Step
+from ._report import annotations, as_data, lines, summary
 from ._rules import RULES, Rule
 from ._sql import ParserMissing
 
-__all__ = ["RULES", "Check", "Finding", "ParserMissing", "Rule", "SafetyReport", "Situation", "Step", "Unused"]
+__all__ = [
+    "RULES",
+    "Check",
+    "Finding",
+    "ParserMissing",
+    "Rule",
+    "SafetyReport",
+    "Situation",
+    "Step",
+    "Unused",
+    "annotations",
+    "as_data",
+    "lines",
+    "summary",
+]

@@ -162,7 +162,7 @@ def add_constraint(table: str, name: str, node: Node, *, valid: bool) -> str:
     tail = "" if valid else ", postgresql_not_valid=True"
     if node["contype"] == "CONSTR_CHECK":
         check = quoted(expression(node["raw_expr"]))
-        return f"op.create_check_constraint({quoted(name)}, {_bare(table)}, {check}{schema}{tail})"
+        return f"op.create_check_constraint(op.f({quoted(name)}), {_bare(table)}, {check}{schema}{tail})"
     return sql(
         f"ALTER TABLE {ident(table)} ADD CONSTRAINT {ident(name)} {_definition(node)}" + ("" if valid else " NOT VALID")
     )
@@ -200,13 +200,13 @@ def not_null(table: str, column: str) -> tuple[Step, ...]:
     return (
         revision(
             f"Require {column} of new rows, without reading the old ones.",
-            f"op.create_check_constraint({quoted(name)}, {_bare(table)}, {quoted(f'{ident(column)} IS NOT NULL')}{schema}, postgresql_not_valid=True)",
+            f"op.create_check_constraint(op.f({quoted(name)}), {_bare(table)}, {quoted(f'{ident(column)} IS NOT NULL')}{schema}, postgresql_not_valid=True)",
         ),
         revision(
             "Check the old rows while others write; NOT NULL then takes the constraint's word for it.",
             autocommit(*validate(table, name)),
             f"op.alter_column({_bare(table)}, {quoted(column)}, nullable=False{schema})",
-            f'op.drop_constraint({quoted(name)}, {_bare(table)}, type_="check"{schema})',
+            f'op.drop_constraint(op.f({quoted(name)}), {_bare(table)}, type_="check"{schema})',
         ),
     )
 

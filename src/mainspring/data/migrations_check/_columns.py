@@ -150,7 +150,7 @@ def allow_null(case: Case) -> Iterator[Hit]:
         line = f"op.alter_column({named(case.table)}, {quoted(case.node['name'])}, nullable=True)"
         steps = (
             release(f"Ship a release that takes NULL from {case.table}.{case.node['name']}."),
-            revision("Then allow it.", line),
+            revision("Then allow it.", assured("the running release takes NULL from it", "drop-not-null", line)),
         )
         yield Hit("drop-not-null", f"{case.table}.{case.node['name']} may be NULL.", steps)
 
@@ -294,7 +294,7 @@ def _recheck(case: Case, column: str, new: str) -> tuple[Step, ...]:
     for name, constraint in table.constraints.items():
         if constraint.kind == "CONSTR_CHECK" and column in constraint.columns and constraint.node:
             dropped.append(
-                f'op.drop_constraint({quoted(name)}, {quoted(case.table.rpartition(".")[2])}, type_="check")'
+                f'op.drop_constraint(op.f({quoted(name)}), {quoted(case.table.rpartition(".")[2])}, type_="check")'
             )
             added.append(add_constraint(case.table, name, constraint.node, valid=False))
             checked.append(name)

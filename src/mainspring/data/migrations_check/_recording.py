@@ -4,7 +4,6 @@ import ast
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from io import StringIO
 from pathlib import Path
 from types import FrameType
@@ -50,7 +49,7 @@ class Recorder:
         self._autocommit = False
         self._place: _Place | None = None
         self._answered: set[int] = set()
-        self._open_savepoint = False
+        self._operations = _operations(path)
 
     def execute(self, construct: Any, *_: Any, **__: Any) -> None:
         """In place of Alembic's own: written SQL goes into the recording."""
@@ -126,7 +125,7 @@ class Recorder:
             node=parsed.node,
             sql=parsed.text,
             line=line,
-            operation=operation_at(self._path, line),
+            operation=self._operations.get(line, ""),
             transaction=self.recording.transactions,
             autocommit=self._autocommit,
             waivers=entered,
@@ -262,14 +261,8 @@ def _line_of(error: BaseException, path: str) -> int:
     return line
 
 
-def operation_at(path: str, line: int) -> str:
-    """What is called on a line: `op.create_index`."""
-    return _operations(path).get(line, "")
-
-
-@cache
-def _operations(path: str) -> dict[int, str]:
-    tree = ast.parse(Path(path).read_text(encoding="utf-8"))
+def _operations(path: Path) -> dict[int, str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
     # Outer calls come first and win: `op.execute(sa.text(...))` is an `op.execute`.
     found: dict[int, str] = {}
     for node in ast.walk(tree):

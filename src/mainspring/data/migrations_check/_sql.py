@@ -93,7 +93,7 @@ def expression(node: Node) -> str:
 def type_name(node: Node) -> str:
     """A type as SQL: `varchar(20)`."""
     cast = expression({"type_cast": {"arg": {"a_const": {"isnull": True}}, "type_name": node}})
-    return cast.partition("::")[2]
+    return cast.partition("::")[2].removeprefix("pg_catalog.")
 
 
 def statement(kind: str, node: Node, **changes: Any) -> str:
