@@ -118,13 +118,15 @@ def check(
         bool, typer.Option("--allow-pending", help="Do not fail for pending migrations that are safe.")
     ] = False,
     round_trip: Annotated[
-        bool, typer.Option("--round-trip", help="Up, down and up again on an EMPTY database: the schema must be the same.")
+        bool,
+        typer.Option("--round-trip", help="Up, down and up again on an EMPTY database: the schema must be the same."),
     ] = False,
     rule: Annotated[
         list[str] | None, typer.Option(metavar="ID", help="Look for an optional rule too. Again for more.")
     ] = None,
     server: Annotated[
-        str | None, typer.Option(metavar="VERSION", help="PostgreSQL's version; by default the database's, or the newest.")
+        str | None,
+        typer.Option(metavar="VERSION", help="PostgreSQL's version; by default the database's, or the newest."),
     ] = None,
     output: Annotated[Format, typer.Option("--format", help="How to say it.")] = Format.text,
     json: Json = False,

@@ -190,6 +190,8 @@ def _print(report: "SafetyReport", *, advice: bool) -> None:
         if style == "code":
             left = len(text) - len(text.lstrip(" "))
             code = "\n".join(line[left:] for line in text.splitlines())
-            console.print(Padding(Syntax(code, "python", theme="ansi_dark", background_color="default"), (0, 0, 0, left)))
+            console.print(
+                Padding(Syntax(code, "python", theme="ansi_dark", background_color="default"), (0, 0, 0, left))
+            )
         else:
             console.print(Text(text, style=_STYLES[style]), soft_wrap=style in {"where", "sql"})

@@ -27,6 +27,7 @@ from mainspring.settings import Settings
 from ._base import Base
 from ._engine import listen
 from ._migrating import MigrationLimits, alone, invalid_indexes, patiently, watch
+from ._schema import changes, schema
 from ._url import database_url
 
 if TYPE_CHECKING:
@@ -145,6 +146,36 @@ class Migrator:
             return [_describe(difference) for difference in compare_metadata(context, Base.metadata)]
 
         return await self._connected(compare)
+
+    async def round_trip(self) -> list[str]:
+        """Apply each revision, undo it and apply it again; returns what is different for the first
+        revision where something is.
+
+        For a database that may be thrown away: it ends migrated. A downgrade that raises `NotImplementedError` says
+        that there is no way back, and is believed.
+
+        Raises:
+            ValueError: The database is not empty.
+        """
+        if await self._connected(schema) != await self._connected(_empty):
+            raise ValueError("The database has tables already. A round trip undoes everything; give it an empty one.")
+        for one in self._revisions(frozenset()):
+            before = await self._connected(schema)
+            await self.upgrade(one.id)
+            made = await self._connected(schema)
+            try:
+                await self.downgrade(f"{one.module}@-1")
+            except NotImplementedError:
+                continue
+            found = [f"{one.id}, undone: {line}" for line in changes(before, await self._connected(schema))]
+            if found:
+                # It cannot be applied to what it has left.
+                return found
+            await self.upgrade(one.id)
+            found = [f"{one.id}, applied again: {line}" for line in changes(made, await self._connected(schema))]
+            if found:
+                return found
+        return []
 
     async def safety(
         self, *, since: str | None = None, server: int | None = None, enabled: Iterable[str] = ()
@@ -303,6 +334,10 @@ async def _alone_in_this_process() -> AsyncIterator[None]:
         yield
     finally:
         _running.release()
+
+
+def _empty(connection: Connection) -> frozenset[str]:
+    return frozenset(line for line in schema(connection) if line.startswith(("schema ", "extension ")))
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,7 +148,14 @@ BAD = [
     Bad("varchar-limit", "op.create_table('tag', sa.Column('name', sa.String(5)))", applicable=False, enabled=("varchar-limit",)),
     Bad("table-without-schema", "op.create_table('tag', sa.Column('name', sa.Text()))", applicable=False, enabled=("table-without-schema",)),
 ]  # fmt: skip
-ELSEWHERE = {"still-mapped", "several-heads", "edited-after-applying", "invalid-index", "downgrade-missing", "downgrade-loses-data"}
+ELSEWHERE = {
+    "still-mapped",
+    "several-heads",
+    "edited-after-applying",
+    "invalid-index",
+    "downgrade-missing",
+    "downgrade-loses-data",
+}
 
 
 def test_each_rule_has_a_bad_migration():

@@ -1,0 +1,51 @@
+"""A database's schema as lines that can be compared: what is there, whatever order it was made in."""
+
+from sqlalchemy import Connection
+
+_VERSIONS = "alembic_version"
+_OWN = "n.nspname !~ '^(pg_|information_schema$)'"
+# What belongs to an extension comes and goes with it.
+_FREE = "NOT EXISTS (SELECT 1 FROM pg_depend e WHERE e.objid = {}.oid AND e.deptype = 'e')"
+_POSTGRESQL = (
+    f"""SELECT 'table ' || c.oid::regclass || ' ' || c.relkind::text || c.relpersistence::text FROM pg_class c
+        JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'S', 'm', 'v') AND {_OWN}
+        AND {_FREE.format("c")}""",
+    f"""SELECT 'column ' || c.oid::regclass || '.' || a.attname || ' ' || format_type(a.atttypid, a.atttypmod)
+        || CASE WHEN a.attnotnull THEN ' not null' ELSE '' END || ' ' || a.attidentity::text || a.attgenerated::text
+        || coalesce(' default ' || pg_get_expr(d.adbin, d.adrelid), '') FROM pg_attribute a
+        JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+        LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+        WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'm', 'v') AND {_OWN} AND {_FREE.format("c")}""",
+    f"""SELECT 'constraint ' || CASE WHEN k.conrelid <> 0 THEN k.conrelid::regclass::text ELSE k.contypid::regtype::text END
+        || ' ' || k.conname || ' ' || pg_get_constraintdef(k.oid) FROM pg_constraint k
+        JOIN pg_namespace n ON n.oid = k.connamespace WHERE {_OWN} AND {_FREE.format("k")}""",
+    f"""SELECT pg_get_indexdef(i.indexrelid) || CASE WHEN i.indisvalid THEN '' ELSE ' invalid' END FROM pg_index i
+        JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE {_OWN}""",
+    f"""SELECT 'enum ' || t.oid::regtype || ' ' || string_agg(e.enumlabel, ',' ORDER BY e.enumsortorder) FROM pg_type t
+        JOIN pg_enum e ON e.enumtypid = t.oid JOIN pg_namespace n ON n.oid = t.typnamespace WHERE {_OWN} GROUP BY t.oid""",
+    f"""SELECT 'domain ' || t.oid::regtype || ' ' || format_type(t.typbasetype, t.typtypmod) FROM pg_type t
+        JOIN pg_namespace n ON n.oid = t.typnamespace WHERE t.typtype = 'd' AND {_OWN}""",
+    f"""SELECT 'view ' || c.oid::regclass || ' ' || pg_get_viewdef(c.oid) FROM pg_class c
+        JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('v', 'm') AND {_OWN} AND {_FREE.format("c")}""",
+    f"""SELECT pg_get_functiondef(p.oid) FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+        WHERE p.prokind IN ('f', 'p') AND {_OWN} AND {_FREE.format("p")}""",
+    f"""SELECT pg_get_triggerdef(t.oid) FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+        JOIN pg_namespace n ON n.oid = c.relnamespace WHERE NOT t.tgisinternal AND {_OWN}""",
+    f"""SELECT 'policy ' || p.polrelid::regclass || ' ' || p.polname || ' ' || p.polcmd::text || coalesce(pg_get_expr(p.polqual, p.polrelid), '')
+        FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE {_OWN}""",
+    "SELECT 'schema ' || n.nspname FROM pg_namespace n WHERE n.nspname !~ '^(pg_|information_schema$)'",
+    "SELECT 'extension ' || extname FROM pg_extension",
+)  # fmt: skip
+
+
+def schema(connection: Connection) -> frozenset[str]:
+    """One line for everything that migrations make, without Alembic's own table."""
+    sqlite = connection.dialect.name == "sqlite"
+    queries = ("SELECT type || ' ' || name || ' ' || coalesce(sql, '') FROM sqlite_master",) if sqlite else _POSTGRESQL
+    found = [" ".join(str(line).split()) for query in queries for (line,) in connection.exec_driver_sql(query)]
+    return frozenset(line for line in found if _VERSIONS not in line)
+
+
+def changes(before: frozenset[str], after: frozenset[str]) -> list[str]:
+    """What is gone and what is new, one line each."""
+    return [f"- {line}" for line in sorted(before - after)] + [f"+ {line}" for line in sorted(after - before)]
