@@ -133,8 +133,8 @@ def _before(connection: Connection, _: Any, statement: str, *__: Any) -> None:
             _clear_leftover(connection, built["index"], built["schema"])
         # It waits for every transaction that is open, for hours if need be, and nobody waits behind it: the lock that
         # it holds meanwhile keeps out other changes of the table only.
-        connection.info[_LIFTED] = True
         connection.exec_driver_sql("SET lock_timeout = 0")
+        connection.info[_LIFTED] = True
     elif connection.info.pop(_LIFTED, False):
         connection.exec_driver_sql("RESET lock_timeout")
 
