@@ -122,7 +122,7 @@ async def test_a_waiting_migration_stalls_others_no_longer_than_its_lock_timeout
             await upgrading
 
     slowest = [max(one) for one in taken]
-    assert all(0.2 < one < limits.lock_timeout + 0.4 for one in slowest), "the queue behind it is cut at the limit"
+    assert all(0.2 < one < limits.lock_timeout + 1 for one in slowest), "the queue behind it is cut at the limit"
     assert all(median(one) < 0.1 for one in taken)
     assert [r.id for r in await migrator.pending()] == ["stock_0002"]
 

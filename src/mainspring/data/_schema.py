@@ -1,3 +1,4 @@
+# ruff: noqa: S608 -- the queries are made of constants
 """A database's schema as lines that can be compared: what is there, whatever order it was made in."""
 
 from sqlalchemy import Connection

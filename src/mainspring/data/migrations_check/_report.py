@@ -27,9 +27,13 @@ def annotations(report: SafetyReport) -> Iterator[str]:
     for finding in report.findings:
         kind = "notice" if finding.waived else "error" if finding.level == "refused" else "warning"
         said = f"Waived: {finding.waived}" if finding.waived else recipe(finding)
-        yield _annotation(kind, finding.path, finding.line, finding.rule, f"{finding.detail} {finding.why}\n{said}")
+        yield _annotation(
+            kind, finding.path, finding.line, title=finding.rule, message=f"{finding.detail} {finding.why}\n{said}"
+        )
     for one in report.unused:
-        yield _annotation("warning", one.path, one.line, "unused-waiver", f"assured({one.reason!r}) waives nothing.")
+        yield _annotation(
+            "warning", one.path, one.line, title="unused-waiver", message=f"assured({one.reason!r}) waives nothing."
+        )
 
 
 def lines(report: SafetyReport, *, advice: bool) -> Iterator[tuple[str, str]]:
@@ -52,7 +56,7 @@ def recipe(finding: Finding) -> str:
     several = len(finding.recipe) > 1
     for number, step in enumerate(finding.recipe, start=1):
         title = f"{number}. {step.title}" if several else step.title
-        kind = f" (revision)" if several and step.kind == "revision" else ""
+        kind = " (revision)" if several and step.kind == "revision" else ""
         parts.append(title + kind + (f"\n{indent(step.code, '     ')}" if step.code else ""))
     return "\n".join(parts)
 
@@ -111,6 +115,6 @@ def _relative(finding: Finding) -> dict[str, Any]:
     return asdict(finding) | {"path": shown(finding.path)}
 
 
-def _annotation(kind: str, path: str, line: int, title: str, message: str) -> str:
+def _annotation(kind: str, path: str, line: int, *, title: str, message: str) -> str:
     escaped = message.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
     return f"::{kind} file={shown(path)},line={max(1, line)},title={title}::{escaped}"
