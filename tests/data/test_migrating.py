@@ -15,6 +15,7 @@ from mainspring.kernel import Migrations, Module, new_id
 from mainspring.testing import Schema
 
 pytestmark = pytest.mark.databases("postgresql")
+EMPTY = Schema(tables=MetaData())
 REVISION = '''"""Step {number}."""
 import sqlalchemy as sa
 from alembic import op
@@ -46,12 +47,13 @@ INDEX = """
 
 @pytest.fixture
 def database_schema() -> Schema:
-    return Schema(tables=MetaData())
+    return EMPTY
 
 
 @pytest.fixture
-def url(fresh_database, database_url) -> str:
-    return database_url
+async def url(database_url, wiped) -> str:
+    """An empty database."""
+    return await wiped(database_url)
 
 
 @pytest.fixture

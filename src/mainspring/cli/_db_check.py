@@ -187,11 +187,13 @@ def _print(report: "SafetyReport", *, advice: bool) -> None:
 
     console = Console(highlight=False)
     for style, text in lines(report, advice=advice):
+        left = len(text) - len(text.lstrip(" "))
         if style == "code":
-            left = len(text) - len(text.lstrip(" "))
             code = "\n".join(line[left:] for line in text.splitlines())
-            console.print(
-                Padding(Syntax(code, "python", theme="ansi_dark", background_color="default"), (0, 0, 0, left))
-            )
+            highlighted = Syntax(code, "python", theme="ansi_dark", background_color="default").highlight(code)
+            # Not wrapped, so that it can be copied.
+            console.print(Text("\n").join(Text(" " * left) + line for line in highlighted.split("\n")), soft_wrap=True)
+        elif style in {"where", "sql"} or not text:
+            console.print(Text(text, style=_STYLES[style]), soft_wrap=True)
         else:
-            console.print(Text(text, style=_STYLES[style]), soft_wrap=style in {"where", "sql"})
+            console.print(Padding(Text(text.lstrip(" "), style=_STYLES[style]), (0, 0, 0, left), expand=False))

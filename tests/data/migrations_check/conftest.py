@@ -13,6 +13,7 @@ from mainspring.data import Migrator, database_url
 from mainspring.kernel import Migrations, Module, new_id
 from mainspring.testing import Schema
 
+EMPTY = Schema(tables=MetaData())
 LIBRARY = """
     op.execute("CREATE TYPE mood AS ENUM ('sad', 'glad')")
     op.create_table(
@@ -117,13 +118,13 @@ def stock(empty) -> Stock:
 
 @pytest.fixture
 def database_schema() -> Schema:
-    return Schema(tables=MetaData())
+    return EMPTY
 
 
 @pytest.fixture
-def url(fresh_database, database_url) -> str:
-    """An empty database of this test alone."""
-    return database_url
+async def url(database_url, wiped) -> str:
+    """An empty database."""
+    return await wiped(database_url)
 
 
 @pytest.fixture

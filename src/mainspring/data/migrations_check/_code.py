@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql.base import PGIdentifierPreparer
 
 from ._catalog import Table
 from ._findings import Step, revision
-from ._sql import Node, expression, qualified, statement, type_name
+from ._sql import Node, expression, names, qualified, statement, type_name
 
 _TYPES = {
     "bigint": "sa.BigInteger()",
@@ -31,6 +31,7 @@ _TYPES = {
     "varchar": "sa.String()",
 }
 _SIZED = {"varchar": "sa.String", "char": "sa.CHAR", "numeric": "sa.Numeric"}
+_ACTIONS = {"r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
 _ZEROS = {
     "sa.BigInteger()": "0", "sa.Boolean()": "false", "sa.Date()": "current_date", "sa.Double()": "0",
     "sa.Integer()": "0", "sa.REAL()": "0", "sa.SmallInteger()": "0", "sa.Text()": "''", "sa.String": "''",
@@ -163,9 +164,22 @@ def add_constraint(table: str, name: str, node: Node, *, valid: bool) -> str:
     if node["contype"] == "CONSTR_CHECK":
         check = quoted(expression(node["raw_expr"]))
         return f"op.create_check_constraint(op.f({quoted(name)}), {_bare(table)}, {check}{schema}{tail})"
-    return sql(
-        f"ALTER TABLE {ident(table)} ADD CONSTRAINT {ident(name)} {_definition(node)}" + ("" if valid else " NOT VALID")
-    )
+    plain = not node.get("deferrable") and node.get("fk_matchtype", "s") == "s" and node.get("pk_attrs")
+    if node["contype"] == "CONSTR_FOREIGN" and plain:
+        return _foreign_key(table, name, node, tail)
+    added = f"ALTER TABLE {ident(table)} ADD CONSTRAINT {ident(name)} {_definition(node)}"
+    return sql(added if valid else f"{added} NOT VALID")
+
+
+def _foreign_key(table: str, name: str, node: Node, tail: str) -> str:
+    other = qualified(node["pktable"])
+    columns = [", ".join(map(quoted, names(node.get(side)))) for side in ("fk_attrs", "pk_attrs")]
+    parts = [f"op.f({quoted(name)})", _bare(table), _bare(other), f"[{columns[0]}]", f"[{columns[1]}]"]
+    schemas = (("source_schema", table), ("referent_schema", other))
+    parts += [f"{key}={quoted(of.rpartition('.')[0])}" for key, of in schemas if "." in of]
+    actions = (("ondelete", "fk_del_action"), ("onupdate", "fk_upd_action"))
+    parts += [f"{key}={quoted(_ACTIONS[node[action]])}" for key, action in actions if node.get(action) in _ACTIONS]
+    return _call("op.create_foreign_key", [*parts, *([tail.removeprefix(", ")] if tail else [])])
 
 
 def _definition(node: Node) -> str:

@@ -15,12 +15,13 @@ class Step:
     """One step of a safe way.
 
     Attributes:
-        kind: `revision` is the body of an `upgrade()`; `release` is something to do between two of them.
+        kind: `revision` is the body of an `upgrade()`; `release` is something to do between two of them; `rest` is
+            the revision as it is, without the operation.
         title: What it does.
         code: Python of the body; for a release, empty or what to write in the models.
     """
 
-    kind: Literal["revision", "release"]
+    kind: Literal["revision", "release", "rest"]
     title: str
     code: str = ""
 
@@ -33,6 +34,9 @@ def revision(title: str, *lines: str) -> Step:
 def release(title: str, code: str = "") -> Step:
     """A step that is no migration."""
     return Step("release", title, code)
+
+
+REST = Step("rest", "Leave this operation out of the revision; the rest stays.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,7 @@ def summary(report: SafetyReport, *, strict: bool) -> str:
     if report.waived:
         parts.append(f"{len(report.waived)} waived")
     if report.advice:
-        hint = "" if strict else " (--strict shows it and fails)"
+        hint = "" if strict else " (see --strict)"
         parts.append(f"{len(report.advice)} {'piece' if len(report.advice) == 1 else 'pieces'} of advice{hint}")
     if report.unused:
         parts.append(f"{len(report.unused)} unused waivers")

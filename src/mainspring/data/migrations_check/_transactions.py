@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from ._code import assured, autocommit, ident, quoted, sql
-from ._findings import Case, Hit, Step, release, revision
+from ._findings import REST, Case, Hit, Step, release, revision
 from ._recorded import Recording, Statement
 from ._sql import Node, expression, names, qualified, statement, walk
 
@@ -33,11 +33,7 @@ def rows(case: Case) -> Iterator[Hit]:
     locked = [o for o in (*case.same_transaction(case.earlier), *case.same_transaction(case.later)) if _locks(case, o)]
     if locked and not few:
         detail = f"{this.operation or 'It'} writes rows of {table}; line {locked[0].line} locks {_table(locked[0])}."
-        yield Hit(
-            "backfill-under-lock",
-            detail,
-            (revision("What alters the table.", *dict.fromkeys(sql(o.sql) for o in locked)), *_batched(case, table)),
-        )
+        yield Hit("backfill-under-lock", detail, (REST, *_batched(case, table)))
     elif not this.autocommit and this.operation.endswith("backfill"):
         yield Hit(
             "backfill-under-lock",
