@@ -121,6 +121,9 @@ def check(
         bool,
         typer.Option("--round-trip", help="Up, down and up again on an EMPTY database: the schema must be the same."),
     ] = False,
+    accept_edits: Annotated[
+        bool, typer.Option("--accept-edits", help="Take edited revisions that are applied as they are now.")
+    ] = False,
     rule: Annotated[
         list[str] | None, typer.Option(metavar="ID", help="Look for an optional rule too. Again for more.")
     ] = None,
@@ -138,6 +141,10 @@ def check(
     service, migrator = _service()
     if round_trip:
         run_round_trip(migrator, partial(_run, service))
+        return
+    if accept_edits:
+        accepted = _run(service, migrator.accept_edits())
+        say(f"Accepted: {', '.join(accepted)}." if accepted else "No applied revision was edited.")
         return
     wanted = Wanted(
         since=since,

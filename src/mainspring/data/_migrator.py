@@ -25,6 +25,7 @@ from mainspring.kernel import Module
 from mainspring.settings import Settings
 
 from ._base import Base
+from ._digests import DIGESTS, edited, remember
 from ._engine import listen
 from ._migrating import MigrationLimits, alone, invalid_indexes, patiently, watch
 from ._schema import changes, schema
@@ -177,6 +178,19 @@ class Migrator:
                 return found
         return []
 
+    async def accept_edits(self) -> list[str]:
+        """Take applied revisions as their files are now for what was applied; returns those that had changed."""
+
+        def accept(connection: Connection) -> list[str]:
+            files = {s.revision: Path(s.path) for s in self._scripts().walk_revisions()}
+            found = edited(connection, files)
+            for name in found:
+                remember(connection, name, files[name])
+            connection.commit()
+            return found
+
+        return await self._connected(accept, begin="BEGIN IMMEDIATE")
+
     async def safety(
         self, *, since: str | None = None, server: int | None = None, enabled: Iterable[str] = ()
     ) -> "SafetyReport":
@@ -203,6 +217,7 @@ class Migrator:
             server=server or asked.server,
             enabled=frozenset(enabled),
             invalid_indexes=asked.invalid_indexes,
+            edited=asked.edited,
         )
         check = Check(self._scripts(), {s.revision: _label(s) for s in history}, situation)
         async with _alone_in_this_process():
@@ -274,10 +289,11 @@ class Migrator:
 
     def _ask(self, connection: Connection) -> "_Asked":
         applied = self._applied(connection)
+        changed = frozenset(edited(connection, {s.revision: Path(s.path) for s in self._scripts().walk_revisions()}))
         if connection.dialect.name != "postgresql":
-            return _Asked(applied)
+            return _Asked(applied, changed)
         server = int(connection.exec_driver_sql("SHOW server_version_num").scalar_one())
-        return _Asked(applied, server, tuple(invalid_indexes(connection)))
+        return _Asked(applied, changed, server, tuple(invalid_indexes(connection)))
 
     def _revisions(self, applied: AbstractSet[str]) -> list[Revision]:
         ordered = reversed(list(self._scripts().walk_revisions(head="heads"))) if self._modules else ()
@@ -286,7 +302,7 @@ class Migrator:
     async def _run(self, action: Callable[[Config], object], *, only: str | None = None) -> set[str]:
         """Let Alembic act; gives the revisions that it applied or undid here, whatever another process has done."""
         config = self._config()
-        config.attributes["only"] = only
+        config.attributes |= {"only": only, "remember": remember}
         made = config.attributes["made"] = set[str]()
 
         def act(connection: Connection) -> None:
@@ -321,7 +337,11 @@ class Migrator:
         return engine
 
 
-_COMPARE = {"compare_type": True, "compare_server_default": False}
+_COMPARE = {
+    "compare_type": True,
+    "compare_server_default": False,
+    "include_name": lambda name, kind, _: kind != "table" or name != DIGESTS,
+}
 
 
 @asynccontextmanager
@@ -345,6 +365,7 @@ class _Asked:
     """What the check of migrations wants to know from a database."""
 
     applied: AbstractSet[str] = frozenset()
+    edited: AbstractSet[str] = frozenset()
     server: int = 180000
     invalid_indexes: tuple[str, ...] = ()
 

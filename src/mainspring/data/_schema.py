@@ -3,7 +3,7 @@
 
 from sqlalchemy import Connection
 
-_VERSIONS = "alembic_version"
+_OURS = ("alembic_version", "alembic_digest")
 _OWN = "n.nspname !~ '^(pg_|information_schema$)'"
 # What belongs to an extension comes and goes with it.
 _FREE = "NOT EXISTS (SELECT 1 FROM pg_depend e WHERE e.objid = {}.oid AND e.deptype = 'e')"
@@ -44,7 +44,7 @@ def schema(connection: Connection) -> frozenset[str]:
     sqlite = connection.dialect.name == "sqlite"
     queries = ("SELECT type || ' ' || name || ' ' || coalesce(sql, '') FROM sqlite_master",) if sqlite else _POSTGRESQL
     found = [" ".join(str(line).split()) for query in queries for (line,) in connection.exec_driver_sql(query)]
-    return frozenset(line for line in found if _VERSIONS not in line)
+    return frozenset(line for line in found if not any(name in line for name in _OURS))
 
 
 def changes(before: frozenset[str], after: frozenset[str]) -> list[str]:

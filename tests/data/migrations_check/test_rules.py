@@ -1,11 +1,16 @@
 """Every rule refuses one bad migration, and its own recipe passes the check and works on PostgreSQL."""
 
+import json
+import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from mainspring.data.migrations_check import RULES
+
+SQUAWK = str(Path(sys.executable).parent / "squawk")
 
 
 @dataclass(frozen=True)
@@ -223,3 +228,32 @@ async def test_its_recipe_passes_the_check_and_works(stock, bad, url, ask):
     assert await ask("SELECT 1 FROM pg_index WHERE NOT indisvalid") == []
     if not bad.rule.startswith(("never", "foreign-key-without")):
         assert await ask("SELECT conname FROM pg_constraint WHERE NOT convalidated") == []
+
+
+# Where Squawk's own rule looks at something else than its name says, or needs what a revision does not have.
+UNLIKE = {
+    "validate-under-lock": {"constraint-missing-not-valid"},
+    "add-column-reference": {"adding-foreign-key-constraint"},
+    "table-rewrite-command": {"prefer-repack"},
+}
+
+
+@pytest.mark.parametrize(
+    "bad", [b for b in BAD if any(a.startswith("squawk:") for a in RULES[b.rule].answers)], ids=lambda bad: bad.name
+)
+def test_squawk_objects_to_it_too(stock, bad, tmp_path):
+    """So that a rule that says it answers to one of Squawk's does."""
+    number = prepared(stock, bad)
+    stock.revision(number, bad.upgrade)
+    migrator = stock.migrator("postgresql://nobody@127.0.0.1:1/none")
+    written = tmp_path / "revision.sql"
+    written.write_text(migrator.sql(f"stock_{number - 1:04d}:stock_{number:04d}"))
+
+    done = subprocess.run(
+        [SQUAWK, "--reporter", "json", "--include", "require-table-schema", str(written)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    objections = {one["rule_name"] for one in json.loads(done.stdout)}
+    named = {a.removeprefix("squawk:") for a in RULES[bad.rule].answers if a.startswith("squawk:")}
+    assert objections & named, objections
