@@ -230,16 +230,17 @@ async def test_its_recipe_passes_the_check_and_works(stock, bad, url, ask):
         assert await ask("SELECT conname FROM pg_constraint WHERE NOT convalidated") == []
 
 
-# Where Squawk's own rule looks at something else than its name says, or needs what a revision does not have.
 UNLIKE = {
-    "validate-under-lock": {"constraint-missing-not-valid"},
-    "add-column-reference": {"adding-foreign-key-constraint"},
-    "table-rewrite-command": {"prefer-repack"},
+    "table-rewrite-command": "Squawk 2.70 has the rule, and says nothing to CLUSTER and VACUUM FULL",
+    "timeout-off": "Squawk misses a limit where one is needed; the runner sets it, so ours is about lifting it",
+    "transaction-uncommitted": "Alembic ends the transaction in the SQL that Squawk gets",
 }
 
 
 @pytest.mark.parametrize(
-    "bad", [b for b in BAD if any(a.startswith("squawk:") for a in RULES[b.rule].answers)], ids=lambda bad: bad.name
+    "bad",
+    [b for b in BAD if b.rule not in UNLIKE and any(a.startswith("squawk:") for a in RULES[b.rule].answers)],
+    ids=lambda bad: bad.name,
 )
 def test_squawk_objects_to_it_too(stock, bad, tmp_path):
     """So that a rule that says it answers to one of Squawk's does."""
