@@ -1,7 +1,7 @@
 # ruff: noqa: S608 -- the queries are made of constants
 """A database's schema as lines that can be compared: what is there, whatever order it was made in."""
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect
 
 _OURS = ("alembic_version", "alembic_digest")
 _OWN = "n.nspname !~ '^(pg_|information_schema$)'"
@@ -39,11 +39,31 @@ _POSTGRESQL = (
 )  # fmt: skip
 
 
+# Not the text of the statements: a table that was altered by copying it has another one and is the same.
+_SQLITE = (
+    """SELECT 'column ' || t.name || '.' || c.name || ' ' || c.type || iif(c."notnull", ' not null', '') || iif(c.pk, ' key', '')
+       || coalesce(' default ' || c.dflt_value, '') FROM sqlite_master t, pragma_table_xinfo(t.name) c""",
+    """SELECT 'index ' || t.name || ' ' || iif(i.origin = 'c', i.name, i.origin) || iif(i."unique", ' unique', '') || ' ('
+       || (SELECT group_concat(coalesce(x.name, '?')) FROM pragma_index_info(i.name) x) || ')'
+       FROM sqlite_master t, pragma_index_list(t.name) i WHERE t.type = 'table'""",
+    """SELECT 'foreign key ' || t.name || '.' || f."from" || ' ' || f."table" || '.' || coalesce(f."to", '') || ' '
+       || f.on_delete || ' ' || f.on_update FROM sqlite_master t, pragma_foreign_key_list(t.name) f""",
+    "SELECT type || ' ' || name || ' ' || sql FROM sqlite_master WHERE type IN ('view', 'trigger')",
+)
+
+
 def schema(connection: Connection) -> frozenset[str]:
-    """One line for everything that migrations make, without Alembic's own table."""
+    """One line for everything that migrations make, without what is kept about them."""
     sqlite = connection.dialect.name == "sqlite"
-    queries = ("SELECT type || ' ' || name || ' ' || coalesce(sql, '') FROM sqlite_master",) if sqlite else _POSTGRESQL
-    found = [" ".join(str(line).split()) for query in queries for (line,) in connection.exec_driver_sql(query)]
+    found = [
+        " ".join(str(line).split())
+        for query in (_SQLITE if sqlite else _POSTGRESQL)
+        for (line,) in connection.exec_driver_sql(query)
+    ]
+    if sqlite:
+        inspector = inspect(connection)
+        for table in inspector.get_table_names():
+            found += [f"check {table} {one['name']} {one['sqltext']}" for one in inspector.get_check_constraints(table)]
     return frozenset(line for line in found if not any(name in line for name in _OURS))
 
 

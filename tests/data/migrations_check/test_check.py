@@ -7,6 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from mainspring.data import Base, assured
+from mainspring.data._schema import schema
 from mainspring.data.migrations_check import RULES, annotations, as_data, lines, summary
 
 INDEX = "op.create_index('ix_isbn', 'book', ['isbn'])"
@@ -138,6 +139,21 @@ class TestWhere:
         stock.revision(2, code)
 
         assert rules(await stock.check()) == ["index-not-concurrent"]
+
+
+async def test_what_stands_in_for_a_database_is_gone_afterwards(stock, url):
+    """Alembic keeps what runs in globals of its modules."""
+    stock.revision(
+        2, "with op.batch_alter_table('book') as batch:\n    batch.add_column(sa.Column('blurb', sa.Text()))"
+    )
+    stock.revision(1, "op.create_table('book', sa.Column('id', sa.BigInteger(), primary_key=True))")
+    migrator = stock.migrator(url)
+
+    assert await stock.check() == await migrator.safety(since="stock_0001")
+    await migrator.upgrade()
+
+    assert (await migrator.safety()).checked == ()
+    assert any("column book.blurb" in line for line in await migrator._connected(schema))
 
 
 class TestWaivers:

@@ -121,7 +121,7 @@ BAD = [
         "enum-value-used",
         "op.execute(\"ALTER TYPE mood ADD VALUE 'calm' BEFORE 'glad'\")\nop.execute(\"UPDATE book SET state = 'calm' WHERE id = 1\")",
     ),
-    Bad("enum-value-order", "op.execute(\"ALTER TYPE mood ADD VALUE 'calm'\")"),
+    Bad("enum-value-order", "op.execute(\"ALTER TYPE mood ADD VALUE 'calm'\")", applicable=False),
     Bad(
         "backfill-under-lock",
         "op.add_column('book', sa.Column('blurb', sa.Text()))\nop.execute(\"UPDATE book SET blurb = title\")",
@@ -214,8 +214,6 @@ async def test_its_recipe_passes_the_check_and_works(stock, bad, url, ask):
         without(found)
     for offset, code in enumerate(steps, start=1 if keeps else 0):
         stock.revision(number + offset, code)
-    if not steps:
-        pytest.skip(f"{bad.rule} is about what to write in the models")
     stock.forget()
 
     rewritten = await stock.check(since=f"stock_{number - 1:04d}", server=bad.server)

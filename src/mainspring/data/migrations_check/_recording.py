@@ -9,7 +9,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, override
 
-import alembic.op
 from alembic.operations import Operations
 from alembic.operations.ops import AlterColumnOp
 from alembic.runtime.environment import EnvironmentContext
@@ -224,7 +223,7 @@ def _redirect(context: MigrationContext, operations: Operations, recorder: Recor
             yield batch
 
     operations.invoke = invoking  # type: ignore[method-assign]
-    alembic.op.batch_alter_table = batching  # where revisions find it
+    operations.batch_alter_table = batching  # type: ignore[method-assign]
 
 
 def _written(construct: Any, dialect: Dialect) -> str:
