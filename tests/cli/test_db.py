@@ -210,7 +210,99 @@ class TestCheck:
 
         assert (plain.code, machine.code) == (0, 0)
         assert plain.out == "The schema is current and agrees with the models.\n"
-        assert json.loads(machine.out) == {"pending": [], "differences": []}
+        found = json.loads(machine.out)
+        assert (found["pending"], found["differences"], found["safety"]["refused"]) == ([], [], [])
+
+
+UNSAFE = '''"""An index."""
+
+from alembic import op
+
+revision = "shelves_0003"
+down_revision = "shelves_0002"
+branch_labels = None
+depends_on = None
+
+
+def upgrade():
+    op.create_index("ix_shelf_label", "shelf", ["label"])
+
+
+def downgrade():
+    op.drop_index("ix_shelf_label", table_name="shelf")
+'''
+SAFE = UNSAFE.replace(
+    '    op.create_index("ix_shelf_label", "shelf", ["label"])',
+    """    with op.get_context().autocommit_block():
+        op.create_index("ix_shelf_label", "shelf", ["label"], postgresql_concurrently=True, if_not_exists=True)""",
+)
+
+
+class TestSafety:
+    def test_an_unsafe_migration_is_refused_with_its_line_and_a_way_out(self, db, history):
+        file = history / "shelves_0003.py"
+        file.write_text(UNSAFE)
+
+        plain, github, machine = db(*(f"check --since shelves_0002 --format {f}" for f in ("text", "github", "json")))
+
+        assert (plain.code, github.code, machine.code) == (1, 1, 1)
+        assert "src/shop/migrations/shelves_0003.py:12  op.create_index\n    refused: index-not-concurrent" in plain.out
+        assert "postgresql_concurrently=True" in plain.out
+        assert plain.out.endswith("1 revision checked: 1 refused.\n")
+        assert github.out.startswith(
+            "::error file=src/shop/migrations/shelves_0003.py,line=12,title=index-not-concurrent"
+        )
+        (found,) = json.loads(machine.out)["safety"]["refused"]
+        assert (found["rule"], found["line"]) == ("index-not-concurrent", 12)
+
+    def test_a_safe_one_passes_without_a_database(self, db, history, project):
+        (history / "shelves_0003.py").write_text(SAFE)
+
+        (ended,) = db("check --since shelves_0002")
+
+        assert (ended.code, ended.out) == (0, "1 revision checked: nothing refused.\n")
+        assert not (project.folder / "shop.db").exists()
+
+    def test_pending_ones_that_are_safe_pass_where_that_is_asked_for(self, db, history):
+        _, safe = db("upgrade shelves_0001", "check --allow-pending")
+        (history / "shelves_0003.py").write_text(UNSAFE)
+        (unsafe,) = db("check --allow-pending")
+
+        assert (safe.code, unsafe.code) == (0, 1)
+        assert "pending: shelves_0002" in safe.out
+
+    def test_what_does_not_exist_is_a_wrong_usage(self, db, history):
+        revision, version = db("check --since nope", "check --server newest")
+
+        assert (revision.code, version.code) == (2, 2)
+        assert "no revision 'nope'" in revision.err
+        assert "no version of PostgreSQL" in version.err
+
+    def test_a_round_trip_wants_an_empty_database(self, db, history):
+        fresh, again = db("check --round-trip", "check --round-trip")
+
+        assert (fresh.code, fresh.out) == (0, "Up, down and up again leave the same schema.\n")
+        assert (again.code, "has tables already" in again.err) == (2, True)
+
+    def test_an_edited_revision_is_refused_until_it_is_accepted(self, db, history):
+        (history / "shelves_0003.py").write_text(SAFE)
+        db("upgrade")
+        (history / "shelves_0003.py").write_text(UNSAFE)
+
+        refused, accepted, again = db("check", "check --accept-edits", "check")
+
+        assert (refused.code, accepted.code) == (1, 0)
+        assert ["edited-after-applying" in one.out for one in (refused, again)] == [True, False]
+        assert accepted.out == "Accepted: shelves_0003.\n"
+
+    def test_a_terminal_gets_colours_and_code_that_can_be_copied(self, history, project):
+        (history / "shelves_0003.py").write_text(UNSAFE)
+
+        ended = project.run_on_a_terminal("db", "check", "--since", "shelves_0002", DATABASE_URL=SQLITE)
+
+        assert ended.code == 1
+        assert "\x1b[1;31m" in ended.out
+        assert "with op.get_context().autocommit_block():" in re.sub(r"\x1b\[[0-9;]*m", "", ended.out)
 
 
 class TestADatabaseOutOfReach:

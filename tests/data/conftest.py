@@ -1,15 +1,19 @@
 """A small library as a service: authors, books, copies. Its tables stand in a metadata of their own."""
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import CheckConstraint, ForeignKey, MetaData
+from sqlalchemy import CheckConstraint, ForeignKey, MetaData, text
+from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import Mapped, mapped_column
 
 from mainspring.data import Base, Identified, Timestamped, relationship
+from mainspring.data import database_url as data_url
 from mainspring.testing import Schema
 
 
@@ -50,3 +54,26 @@ def library() -> Any:
 @pytest.fixture
 def database_schema() -> Schema:
     return Schema(tables=LibraryBase.metadata)
+
+
+@pytest.fixture(scope="session")
+def wiped() -> Callable[[str], Awaitable[str]]:
+    """`await wiped(url)`: the database, empty again. Dropping one costs the server a checkpoint, so they are kept."""
+
+    async def wipe(url: str) -> str:
+        if url.startswith("sqlite"):
+            for suffix in ("", "-wal", "-shm"):
+                Path(f"{url.removeprefix('sqlite:///')}{suffix}").unlink(missing_ok=True)  # noqa: ASYNC240 -- a moment, in a test
+            return url
+        engine = create_async_engine(data_url(url))
+        async with engine.begin() as connection:
+            names = await connection.execute(
+                text("SELECT nspname FROM pg_namespace WHERE nspname !~ '^(pg_|information_schema$)'")
+            )
+            for (name,) in names.all():
+                await connection.execute(text(f'DROP SCHEMA "{name}" CASCADE'))
+            await connection.execute(text("CREATE SCHEMA public"))
+        await engine.dispose()
+        return url
+
+    return wipe

@@ -137,7 +137,7 @@ async def tables(url: str) -> set[str]:
     async with engine.connect() as connection:
         names = await connection.run_sync(lambda c: inspect(c).get_table_names())
     await engine.dispose()
-    return set(names) - {"alembic_version"}
+    return set(names) - {"alembic_version", "alembic_digest"}
 
 
 async def execute(url: str, *statements: str):

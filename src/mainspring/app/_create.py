@@ -263,7 +263,7 @@ async def _lifespan(app: Application) -> AsyncIterator[None]:
 
 
 async def _bring_schema_up(app: Application) -> None:
-    migrator = Migrator(app.settings.database_url, app.modules)
+    migrator = Migrator.configured(app.settings, app.modules)
     pending = await migrator.pending()
     if not pending:
         return

@@ -121,7 +121,7 @@ async def _ask_resources(app: "Application") -> "tuple[list[Health], list[str] |
         return [Health(failure.resource.name, "down", required=True, detail=str(failure))], None
     try:
         health = [h for h in await app.registry.ping() if h.name in pingable or h.state != "up"]
-        pending = await Migrator(app.settings.database_url, app.modules).pending()
+        pending = await Migrator.configured(app.settings, app.modules).pending()
     finally:
         await app.registry.close()
     return health, [revision.id for revision in pending]

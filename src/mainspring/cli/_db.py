@@ -1,11 +1,13 @@
 """`db`: the schema's history."""
 
 from collections.abc import Coroutine
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ._exits import FAILED, USAGE, fail
+from ._db_check import Format, Wanted, examine, run_round_trip, version_number
+from ._exits import USAGE, fail
 from ._locate import load_app
 from ._output import Json, as_json, say, table
 
@@ -105,37 +107,61 @@ def history(*, json: Json = False) -> None:
 
 
 @app.command()
-def check(*, json: Json = False) -> None:
-    """Exit with 1 when migrations are pending, or the models and the database differ."""
+def check(
+    *,
+    since: Annotated[
+        str | None,
+        typer.Option(metavar="REVISION", help="Only check those after it (base: all); asks no database."),
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail for advice and unused waivers too.")] = False,
+    allow_pending: Annotated[
+        bool, typer.Option("--allow-pending", help="Do not fail for pending migrations that are safe.")
+    ] = False,
+    round_trip: Annotated[
+        bool,
+        typer.Option("--round-trip", help="Up, down and up again on an EMPTY database: the schema must be the same."),
+    ] = False,
+    accept_edits: Annotated[
+        bool, typer.Option("--accept-edits", help="Take edited revisions that are applied as they are now.")
+    ] = False,
+    rule: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="Look for an optional rule too. Again for more.")
+    ] = None,
+    server: Annotated[
+        str | None,
+        typer.Option(metavar="VERSION", help="PostgreSQL's version; by default the database's, or the newest."),
+    ] = None,
+    output: Annotated[Format, typer.Option("--format", help="How to say it.")] = Format.text,
+    json: Json = False,
+) -> None:
+    """Exit with 1 when pending migrations would lock PostgreSQL or break a running release, or models and database differ.
+
+    Also when migrations are pending at all, which --allow-pending lets pass.
+    """
     service, migrator = _service()
-    pending = _run(service, migrator.pending())
-    differences = [] if pending else _run(service, migrator.drift())
-    if json:
-        as_json({"pending": pending, "differences": differences})
-    else:
-        _tell_findings(pending, differences)
-    if pending or differences:
-        raise typer.Exit(FAILED)
-
-
-def _tell_findings(pending: "list[Revision]", differences: list[str]) -> None:
-    for waiting in pending:
-        say(f"pending: {waiting.id} ({waiting.message})")
-    for difference in differences:
-        say(f"different: {difference}")
-    if pending:
-        say("Run `mainspring db upgrade`; the models are compared with a current database only.")
-    elif differences:
-        say("Write a migration: `mainspring db revision -m …`.")
-    else:
-        say("The schema is current and agrees with the models.")
+    if round_trip:
+        run_round_trip(migrator, partial(_run, service))
+        return
+    if accept_edits:
+        accepted = _run(service, migrator.accept_edits())
+        say(f"Accepted: {', '.join(accepted)}." if accepted else "No applied revision was edited.")
+        return
+    wanted = Wanted(
+        since=since,
+        strict=strict,
+        allow_pending=allow_pending,
+        format=Format.json if json else output,
+        enabled=tuple(rule or ()),
+        server=version_number(server),
+    )
+    examine(migrator, partial(_run, service), wanted, postgresql=service.settings.database_url.startswith("postgres"))
 
 
 def _service() -> "tuple[Application, Migrator]":
     from mainspring.data import Migrator
 
     service = load_app()
-    return service, Migrator(service.settings.database_url, service.modules)
+    return service, Migrator.configured(service.settings, service.modules)
 
 
 def _run[T](service: "Application", work: Coroutine[Any, Any, T]) -> T:

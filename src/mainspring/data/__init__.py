@@ -1,11 +1,14 @@
 """The database: engines, sessions that read or write, the unit of work, models and migrations."""
 
+from ._assured import assured
+from ._backfill import backfill
 from ._base import Base, Identified, SoftDeleted, Timestamped, Versioned, relationship
 from ._database import Database, PoolUsage, database_resource
 from ._dependencies import ReadSession, WriteSession, database_of
 from ._filters import Filter
 from ._idempotency import IdempotencyGate, IdempotencyKeys, Replay, idempotency_module, idempotent, replayed
 from ._listing import CursorQuery, Listing, PageQuery
+from ._migrating import MigrationBlocked, MigrationLimits
 from ._migrator import Migrator, PendingMigrations, Revision
 from ._moments import UtcDateTime, utc_now
 from ._session import AsyncReadSession, AsyncWriteSession
@@ -28,6 +31,8 @@ __all__ = [
     "IdempotencyKeys",
     "Identified",
     "Listing",
+    "MigrationBlocked",
+    "MigrationLimits",
     "Migrator",
     "NumberedSlice",
     "PageQuery",
@@ -42,6 +47,8 @@ __all__ = [
     "UtcDateTime",
     "Versioned",
     "WriteSession",
+    "assured",
+    "backfill",
     "create_tables",
     "database_of",
     "database_resource",

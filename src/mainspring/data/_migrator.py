@@ -3,14 +3,14 @@
 import asyncio
 import threading
 from argparse import Namespace
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 from alembic import command
 from alembic.autogenerate import compare_metadata
@@ -18,17 +18,22 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Connection, NullPool, text
+from sqlalchemy import Connection, NullPool
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from mainspring.kernel import Module
+from mainspring.settings import Settings
 
 from ._base import Base
+from ._digests import DIGESTS, edited, remember
 from ._engine import listen
+from ._migrating import MigrationLimits, alone, invalid_indexes, patiently, watch
+from ._schema import changes, schema
 from ._url import database_url
 
-# Any number, as long as every process of every service version uses the same one.
-_ADVISORY_LOCK = 0x6D61696E73707267
+if TYPE_CHECKING:
+    from .migrations_check import SafetyReport
+
 _running = threading.Lock()
 
 
@@ -67,18 +72,31 @@ class Migrator:
     Args:
         url: As in `database_url`.
         modules: Those with `migrations` count.
+        limits: How long others may be kept waiting; on PostgreSQL only.
     """
 
-    def __init__(self, url: str, modules: Iterable[Module]) -> None:
+    def __init__(self, url: str, modules: Iterable[Module], *, limits: MigrationLimits | None = None) -> None:
+        self._limits = limits or MigrationLimits()
         self._url = database_url(url)
         self._modules = tuple(module for module in modules if module.migrations is not None)
         self._folders = {module.name: _folder(module) for module in self._modules}
+
+    @classmethod
+    def configured(cls, settings: Settings, modules: Iterable[Module]) -> Self:
+        """With the database and the limits that the settings name."""
+        limits = MigrationLimits(
+            lock_timeout=settings.migration_lock_timeout,
+            statement_timeout=settings.migration_statement_timeout,
+            retries=settings.migration_retries,
+        )
+        return cls(settings.database_url, modules, limits=limits)
 
     async def upgrade(self, target: str = "heads") -> list[Revision]:
         """Apply what is missing up to `target`; returns what was applied. One process at a time, the others wait.
 
         Raises:
             alembic.util.CommandError: `target` is unknown.
+            MigrationBlocked: Others hold a lock that a migration needs, and its retries are used up.
         """
         made = await self._run(lambda config: command.upgrade(config, target))
         return [revision for revision in self._revisions(made) if revision.applied]
@@ -129,6 +147,83 @@ class Migrator:
             return [_describe(difference) for difference in compare_metadata(context, Base.metadata)]
 
         return await self._connected(compare)
+
+    async def round_trip(self) -> list[str]:
+        """Apply each revision, undo it and apply it again; returns what is different for the first
+        revision where something is.
+
+        For a database that may be thrown away: it ends migrated. A downgrade that raises `NotImplementedError` says
+        that there is no way back, and is believed.
+
+        Raises:
+            ValueError: The database is not empty.
+        """
+        if await self._connected(schema) != await self._connected(_empty):
+            raise ValueError("The database has tables already. A round trip undoes everything; give it an empty one.")
+        for one in self._revisions(frozenset()):
+            before = await self._connected(schema)
+            await self.upgrade(one.id)
+            made = await self._connected(schema)
+            try:
+                await self.downgrade(f"{one.module}@-1")
+            except NotImplementedError:
+                continue
+            found = [f"{one.id}, undone: {line}" for line in changes(before, await self._connected(schema))]
+            if found:
+                # It cannot be applied to what it has left.
+                return found
+            await self.upgrade(one.id)
+            found = [f"{one.id}, applied again: {line}" for line in changes(made, await self._connected(schema))]
+            if found:
+                return found
+        return []
+
+    async def accept_edits(self) -> list[str]:
+        """Take applied revisions as their files are now for what was applied; returns those that had changed."""
+
+        def accept(connection: Connection) -> list[str]:
+            files = {s.revision: Path(s.path) for s in self._scripts().walk_revisions()}
+            found = edited(connection, files)
+            for name in found:
+                remember(connection, name, files[name])
+            connection.commit()
+            return found
+
+        return await self._connected(accept, begin="BEGIN IMMEDIATE")
+
+    async def safety(
+        self, *, since: str | None = None, server: int | None = None, enabled: Iterable[str] = ()
+    ) -> "SafetyReport":
+        """Check revisions for what would take a service down on PostgreSQL, whichever database this one is.
+
+        Args:
+            since: Check those after this revision, `base` for all of them, without asking the database. By default
+                those that the database lacks.
+            server: The server's version as a number, 140002 for 14.2. By default the database's own, or the newest.
+            enabled: Optional rules to look for.
+
+        Raises:
+            ModuleNotFoundError: The parser is not installed; names the extra.
+            ValueError: There is no revision `since`.
+        """
+        from .migrations_check import Check, Situation  # noqa: PLC0415 -- no service needs it while it runs
+
+        asked = _Asked()
+        if since is None:
+            asked = await self._connected(self._ask)
+        history = list(reversed(list(self._scripts().walk_revisions(head="heads")))) if self._modules else []
+        situation = Situation(
+            metadata=Base.metadata,
+            server=server or asked.server,
+            enabled=frozenset(enabled),
+            invalid_indexes=asked.invalid_indexes,
+            edited=asked.edited,
+        )
+        check = Check(self._scripts(), {s.revision: _label(s) for s in history}, situation)
+        async with _alone_in_this_process():
+            return check.run(
+                history, _after(history, since) if since else {s.revision for s in history} - asked.applied
+            )
 
     async def revision(self, message: str, *, module: str, empty: bool = False) -> Path:
         """Write a new revision for `module`: what its models have and the database lacks, or an empty one.
@@ -203,6 +298,14 @@ class Migrator:
         heads = MigrationContext.configure(connection).get_current_heads()
         return {s.revision for s in self._scripts().iterate_revisions(heads, "base")} if heads else set()
 
+    def _ask(self, connection: Connection) -> "_Asked":
+        applied = self._applied(connection)
+        changed = frozenset(edited(connection, {s.revision: Path(s.path) for s in self._scripts().walk_revisions()}))
+        if connection.dialect.name != "postgresql":
+            return _Asked(applied, changed)
+        server = int(connection.exec_driver_sql("SHOW server_version_num").scalar_one())
+        return _Asked(applied, changed, server, tuple(invalid_indexes(connection)))
+
     def _revisions(self, applied: AbstractSet[str]) -> list[Revision]:
         ordered = reversed(list(self._scripts().walk_revisions(head="heads"))) if self._modules else ()
         return [Revision(s.revision, _label(s), s.doc or "", s.revision in applied) for s in ordered]
@@ -210,13 +313,13 @@ class Migrator:
     async def _run(self, action: Callable[[Config], object], *, only: str | None = None) -> set[str]:
         """Let Alembic act; gives the revisions that it applied or undid here, whatever another process has done."""
         config = self._config()
-        config.attributes["only"] = only
+        config.attributes |= {"only": only, "remember": remember}
         made = config.attributes["made"] = set[str]()
 
         def act(connection: Connection) -> None:
             config.attributes["connection"] = connection
-            with _one_at_a_time(connection):
-                action(config)
+            with alone(connection):
+                patiently(connection, lambda: action(config), made, self._limits)
 
         async with _alone_in_this_process():
             await self._connected(act, begin="BEGIN IMMEDIATE")
@@ -231,8 +334,12 @@ class Migrator:
             await engine.dispose()
 
     def _engine(self, begin: str) -> AsyncEngine:
-        engine = create_async_engine(self._url, poolclass=NullPool)
-        if self._url.get_backend_name() == "sqlite":
+        sqlite = self._url.get_backend_name() == "sqlite"
+        arguments = {} if sqlite else {"server_settings": self._limits.server_settings()}
+        engine = create_async_engine(self._url, poolclass=NullPool, connect_args=arguments)
+        if not sqlite:
+            watch(engine.sync_engine)
+        else:
             assert self._url.database
             Path(self._url.database).parent.mkdir(parents=True, exist_ok=True)
             # SQLite changes a table by copying it and dropping the old one; with foreign keys on, the drop would
@@ -242,7 +349,11 @@ class Migrator:
 
 
 _OWN = "mainspring."
-_COMPARE: dict[str, Any] = {"compare_type": True, "compare_server_default": False}
+_COMPARE: dict[str, Any] = {
+    "compare_type": True,
+    "compare_server_default": False,
+    "include_name": lambda name, kind, _: kind != "table" or name != DIGESTS,
+}
 
 
 @asynccontextmanager
@@ -257,20 +368,34 @@ async def _alone_in_this_process() -> AsyncIterator[None]:
         _running.release()
 
 
-@contextmanager
-def _one_at_a_time(connection: Connection) -> Iterator[None]:
-    """Several instances of a service may start at the same moment; one migrates, the others find it done."""
-    if connection.dialect.name != "postgresql":
-        yield
-        return
-    connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _ADVISORY_LOCK})
-    connection.commit()
-    try:
-        yield
-    finally:
-        connection.rollback()
-        connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _ADVISORY_LOCK})
-        connection.commit()
+def _empty(connection: Connection) -> frozenset[str]:
+    return frozenset(line for line in schema(connection) if line.startswith(("schema ", "extension ")))
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the check of migrations wants to know from a database."""
+
+    applied: AbstractSet[str] = frozenset()
+    edited: AbstractSet[str] = frozenset()
+    server: int = 180000
+    invalid_indexes: tuple[str, ...] = ()
+
+
+def _after(history: Sequence[Script], since: str) -> set[str]:
+    """Revisions that are not `since`, nor before it."""
+    if since == "base":
+        return {script.revision for script in history}
+    known = {script.revision: script for script in history}
+    if since not in known:
+        raise ValueError(f"There is no revision {since!r}. `mainspring db history` lists them.")
+    before, waiting = set[str](), [since]
+    while waiting:
+        script = known[waiting.pop()]
+        if script.revision not in before:
+            before.add(script.revision)
+            waiting += script._all_down_revisions  # noqa: SLF001 -- includes what it depends on
+    return known.keys() - before
 
 
 def _folder(module: Module) -> Path:

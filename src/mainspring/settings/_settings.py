@@ -104,6 +104,13 @@ class Settings(BaseSettings):
     migrate_on_start: bool | None = None
     """Apply pending migrations at start. Unset means: outside staging and production, where pending ones stop the
     boot instead."""
+    migration_lock_timeout: float = Field(default=3.0, gt=0)
+    """Seconds that a migration waits for a lock on PostgreSQL. Others that want the table wait behind it, so this is the
+    longest stall it causes; then it is tried again."""
+    migration_statement_timeout: float = Field(default=3600.0, ge=0)
+    """Seconds that one statement of a migration may take on PostgreSQL. 0 for no limit."""
+    migration_retries: int = Field(default=10, ge=0, le=1000)
+    """How often a migration that did not get its lock is tried again, after pauses that grow to 30 seconds."""
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
     """Least severe level that is written."""

@@ -4,14 +4,18 @@ Alembic executes this file by path; it is configured through `config.attributes`
 """
 
 from itertools import chain
+from pathlib import Path
 from typing import Any, Literal
 
 from alembic import context
 from alembic.runtime.migration import MigrationInfo
+from alembic.script import Script
 from sqlalchemy import Connection, Table, text
 from sqlalchemy.orm import Mapper
 
 from mainspring.data import Base, UtcDateTime, utc_now
+
+DIGESTS = "alembic_digest"
 
 
 def _tables_of(package: str) -> set[str]:
@@ -27,6 +31,8 @@ def _include(owner: str | None) -> Any:
     owned = _tables_of(owner) if owner else None
 
     def include(item: Any, name: str | None, kind: str, *_: Any) -> bool:
+        if kind == "table" and name == DIGESTS:
+            return False
         if owned is None:
             return True
         table = name if kind == "table" else getattr(getattr(item, "table", None), "name", None)
@@ -47,8 +53,12 @@ def _render(kind: str, item: Any, autogenerate: Any) -> str | Literal[False]:
 
 
 def _note(ctx: Any, step: MigrationInfo, heads: Any, run_args: Any) -> None:
-    if step.up_revision_id is not None:
-        context.config.attributes["made"].add(step.up_revision_id)
+    if step.up_revision_id is None:
+        return
+    context.config.attributes["made"].add(step.up_revision_id)
+    applied = step.up_revision if step.is_upgrade else None
+    path = Path(applied.path) if isinstance(applied, Script) else None
+    context.config.attributes["remember"](ctx.connection, step.up_revision_id, path)
 
 
 def _check_references(connection: Connection) -> None:
