@@ -89,6 +89,14 @@ class TestAgainstTheWalk:
         for method, path in [*asked, *asked]:
             assert await told(found, method, path) == await told(walked, method, path)
 
+    async def test_a_line_break_at_the_end_of_a_path_means_what_it_means_to_the_walk(self):
+        walked, found = FastAPI(), indexed(FastAPI())
+        for app in (walked, found):
+            for path in ("/a", "/{x}"):
+                app.get(path)(answering(path, []))
+        for path in ("/a", "/a\n", "/b\n", "/a\n\n"):
+            assert await told(found, "GET", path) == await told(walked, "GET", path)
+
     @pytest.mark.parametrize("first", ["/{x}", "/a", "/{rest:path}", "/{n:int}"])
     async def test_the_first_of_two_that_match_is_taken_whichever_is_more_exact(self, app, first):
         for path in dict.fromkeys([first, "/a", "/7", "/{x}", "/{n:int}", "/{rest:path}"]):

@@ -88,6 +88,9 @@ class RouteIndex:
         known = self._known.get((method, path))
         if known is not None:
             return known
+        if path.endswith("\n"):
+            # `$` in the routes' expressions also matches before a line break at the end, which segments know nothing of.
+            return None
         segments = path.split("/")
         best = _first(self._open, method, path, None)
         for positions, routes in self._shapes.get(len(segments), {}).items():
