@@ -52,7 +52,7 @@ def workers(project):
     """Two of them, ready."""
     project.write("src/shop/app.py", TILL)
     with project.start("serve", "--port", "0", "--workers", "2", METRICS_PORT="0", LOG_FORMAT="json") as service:
-        service.wait_for("Application startup complete", times=2)
+        service.wait_for("Worker ready", times=2)
         yield service
 
 

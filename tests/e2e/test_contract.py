@@ -12,9 +12,10 @@ from .service import running
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 PASSWORD = "correct horse battery staple"
-# Everything schemathesis checks but one: "data that fits the schema is accepted" cannot hold for rules that a schema
-# cannot say (two passwords agree, a tool exists), and those answer 422, as documented.
-EXCLUDED = "positive_data_acceptance"
+# Everything schemathesis checks but two: "data that fits the schema is accepted" cannot hold for rules that a schema
+# cannot say (two passwords agree, a tool exists), and those answer 422, as documented. "What was created can be found"
+# does not hold for a repeated Idempotency-Key: its answer is the first one, also after what it made was deleted.
+EXCLUDED = "positive_data_acceptance,ensure_resource_availability"
 
 
 @pytest.mark.timeout(240)

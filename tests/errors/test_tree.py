@@ -86,6 +86,7 @@ def test_an_error_survives_being_copied_and_sent_to_another_process(cls):
 def test_a_class_that_may_be_retried_says_so_and_a_clients_mistake_does_not():
     assert {cls.__name__ for cls in CLASSES if cls.retryable} == {
         "ConcurrentUpdate",
+        "IdempotencyKeyInUse",
         "RateLimited",
         "UpstreamFailed",
         "ServiceUnavailable",

@@ -1,6 +1,7 @@
 """Filters that a list declares: which attribute may be compared with a client's value, and how."""
 
 import enum
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -8,7 +9,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field, StringConstraints
+from pydantic import AwareDatetime, BeforeValidator, Field, StringConstraints
 from sqlalchemy import BigInteger, ColumnElement, SmallInteger, String
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -17,6 +18,7 @@ type Attribute = InstrumentedAttribute[Any]
 
 _LONGEST_TEXT = 200
 _MOST_CHOICES = 100
+_NUMBER = re.compile(r"[-+]?[0-9_.]+(?:e[-+]?[0-9]+)?|[-+]?(?:inf(?:inity)?|nan)", re.IGNORECASE)
 
 _COMPARE: Mapping[Operator, Callable[[Any, Any], ColumnElement[bool]]] = {
     "eq": lambda column, value: column == value,
@@ -110,6 +112,13 @@ class Parameter:
         return _COMPARE[self.operator](self.filter.attribute, value)
 
 
+def _no_number(value: Any) -> Any:
+    # Pydantic would take it for seconds or milliseconds since 1970, whichever is nearer to today.
+    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
+        raise ValueError("write it as ISO 8601, like 2026-01-31 or 2026-01-31T12:00:00Z")
+    return value
+
+
 def value_type(attribute: Attribute) -> Any:
     """What a value for a column may be, so that nothing arrives in the database that it cannot take.
 
@@ -130,9 +139,9 @@ def value_type(attribute: Attribute) -> Any:
     if issubclass(python, float):
         return Annotated[float, Field(allow_inf_nan=False)]
     if issubclass(python, datetime):
-        return AwareDatetime
+        return Annotated[AwareDatetime, BeforeValidator(_no_number)]
     if issubclass(python, date):
-        return date
+        return Annotated[date, BeforeValidator(_no_number)]
     if issubclass(python, str) and isinstance(column_type, String):
         # PostgreSQL cannot store NUL, nor compare with it.
         return Annotated[str, StringConstraints(max_length=_LONGEST_TEXT, pattern=r"^[^\x00]*$")]
