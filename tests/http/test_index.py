@@ -75,7 +75,7 @@ async def told(app, method, path):
 
 
 class TestAgainstTheWalk:
-    @settings(max_examples=150)
+    @settings(max_examples=60)
     @given(TREE, st.lists(st.tuples(METHOD, ASKED), min_size=10, max_size=30))
     async def test_every_request_is_answered_by_the_same_route_in_the_same_words(self, tree, asked):
         try:
