@@ -15,7 +15,7 @@ from fastapi import APIRouter, FastAPI
 from bench.apps import chassis
 from bench.harness import machine, publish
 from mainspring.app import create_app
-from mainspring.http import Pipeline
+from mainspring.http import Pipeline, exchange_of
 from mainspring.kernel import Module
 from mainspring.settings import Settings
 
@@ -101,6 +101,10 @@ async def endpoint(id: str) -> str:  # noqa: A002 -- the parameter of the path
 
 
 async def nothing(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    exchange = exchange_of(scope)
+    if exchange is not None:
+        # As the index of routes leaves it.
+        exchange.template = "/hello"
     await send({"type": "http.response.start", "status": 200, "headers": ANSWER})
     await send({"type": "http.response.body", "body": b'{"message":"hello"}'})
 

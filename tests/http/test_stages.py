@@ -232,6 +232,8 @@ class TestSecurityHeaders:
             "default-src 'self'"
             in (await call(behind(stage, app=page()), scope_of())).headers["content-security-policy"]
         )
+        shown = (await call(behind(stage, app=page()), scope_of())).headers
+        assert shown["cross-origin-opener-policy"] == "same-origin"
         assert (
             "content-security-policy"
             not in (await call(behind(stage, app=page("application/json")), scope_of())).headers

@@ -18,6 +18,7 @@ from mainspring.data import Database, IdempotencyGate, Migrator, Replay, databas
 from mainspring.errors import catalogue
 from mainspring.http import (
     AccessLog,
+    BodyLimit,
     Cors,
     Drain,
     ErrorReporting,
@@ -88,11 +89,14 @@ class Application(FastAPI):
         Outside of it even a middleware added later would escape the request id, the access line and the error seam.
         """
         # The router's own door: what is mounted, overridden or added later still goes through FastAPI's code.
-        self.router.middleware_stack = RouteIndex(self.router, self.router.app)
+        index: Any = RouteIndex(self.router, self.router.app)  # Starlette asks for a coroutine where it only awaits
+        self.router.middleware_stack = index
         stack = super().build_middleware_stack()
         if isinstance(stack, ServerErrorMiddleware) and not self.debug:
             # It answers defects, which is what the pipeline does.
             stack = stack.app
+            if self.max_body_size is not None:
+                stack = BodyLimit(stack)
         stack = IdempotencyGate(stack, render=self.seam.render)
         if self.settings.compresses_responses:
             stack = GZipMiddleware(stack, _WORTH_COMPRESSING, _COMPRESSION, exclude_content_types=_NOT_COMPRESSED)

@@ -3,6 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ._body_limit import BodyLimit
 from ._deadline import deadline
 from ._drain import Drain
 from ._errors import ErrorSeam, problem_of
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = [
     "METRICS_PATH",
     "AccessLog",
+    "BodyLimit",
     "Client",
     "Cors",
     "CursorPage",

@@ -6,7 +6,7 @@ would have taken, the first that matches path and method. What it does not decid
 method, redirects, mounts, forms, WebSockets.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Iterable, Iterator
 from re import Match as Matched
 from re import Pattern
 from typing import Any, NamedTuple
@@ -42,9 +42,7 @@ class _Entry(NamedTuple):
     convertors: dict[str, Any]
 
 
-class _Found(NamedTuple):
-    entry: _Entry
-    matched: Matched[str]
+type _Found = tuple[_Entry, Matched[str]]
 
 
 class RouteIndex:
@@ -69,18 +67,20 @@ class RouteIndex:
         # Answers for paths without parameters; there are as many as such routes.
         self._known: dict[tuple[str, str], _Found] = {}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    # Not a coroutine of its own, which would be one more to step through on each way in and out.
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve a request by the route that is found for it."""
         if scope["type"] == "http" and not scope.get("root_path"):
             found = self._find(scope["method"], scope["path"])
-            if found is not None and found.entry.app is not None:
-                self._select(scope, found)
-                await found.entry.app(scope, receive, send)
-                return
-            if found is not None and isinstance(found.entry.route, Mount) and SCOPE_KEY in scope:
-                # The mounted application leaves its own route in the scope, if any, and not where it is mounted.
-                scope[SCOPE_KEY].mount = found.entry.template.removesuffix(_REST)
-        await self._walk(scope, receive, send)
+            if found is not None:
+                entry, matched = found
+                if entry.app is not None:
+                    self._select(scope, entry, matched)
+                    return entry.app(scope, receive, send)
+                if isinstance(entry.route, Mount) and SCOPE_KEY in scope:
+                    # The mounted application leaves its own route in the scope, if any, and not where it is mounted.
+                    scope[SCOPE_KEY].mount = entry.template.removesuffix(_REST)
+        return self._walk(scope, receive, send)
 
     def _find(self, method: str, path: str) -> _Found | None:
         if self._indexed != len(self._router.routes):
@@ -97,16 +97,15 @@ class RouteIndex:
             candidates = routes.get(tuple([segments[position] for position in positions]))
             if candidates is not None:
                 best = _first(candidates, method, path, best)
-        if best is not None and best.entry.methods and not best.entry.convertors:
+        if best is not None and best[0].methods and not best[0].convertors:
             self._known[method, path] = best
         return best
 
-    def _select(self, scope: Scope, found: _Found) -> None:
+    def _select(self, scope: Scope, entry: _Entry, matched: Matched[str]) -> None:
         """Leave in the scope what the walk would have left there."""
-        entry = found.entry
         values = dict(scope.get("path_params", ()))
         for name, convertor in entry.convertors.items():
-            values[name] = convertor.convert(found.matched[name])
+            values[name] = convertor.convert(matched[name])
         scope.setdefault("router", self._router)
         scope["route"] = entry.route
         scope["endpoint"] = entry.endpoint
@@ -134,12 +133,12 @@ class RouteIndex:
 def _first(entries: Iterable[_Entry], method: str, path: str, best: _Found | None) -> _Found | None:
     """The first of the entries that matches, unless the best one so far comes before it."""
     for entry in entries:
-        if best is not None and best.entry.order < entry.order:
+        if best is not None and best[0].order < entry.order:
             return best
         if not entry.methods or method in entry.methods:
             matched = entry.regex.match(path)
             if matched is not None:
-                return _Found(entry, matched)
+                return entry, matched
     return best
 
 

@@ -91,27 +91,11 @@ class Pipeline:
             self._deadline.watch()
         token = enter_context(exchange.log)
         try:
-            await self._serve(exchange, receive)
-        finally:
-            self.in_flight.discard(exchange)
-            for finish in self._on_finish:
-                try:
-                    finish(exchange)
-                except Exception:  # noqa: BLE001 -- logged; the other stages still have to finish
-                    _log.exception("A stage failed after the answer")
-            leave_context(token)
-            if exchange.error is None:
-                # The two hold each other; apart, they are gone at once and not when the collector comes by. A defect
-                # stays in view of who called; its traceback is held by the frames anyway.
-                del scope[SCOPE_KEY]
-
-    async def _serve(self, exchange: Exchange, receive: Receive) -> None:
-        try:
             reply = self._precheck(exchange)
-            if reply is not None:
+            if reply is None:
+                await self._app(scope, receive, self._watching(exchange))
+            else:
                 await self._answer(exchange, reply)
-                return
-            await self._app(exchange.scope, receive, self._watching(exchange))
         except CancelledError:
             if not (exchange.cut and exchange.task and exchange.task.uncancel() == 0):
                 raise
@@ -119,6 +103,21 @@ class Pipeline:
             _log.debug("The client went away")
         except Exception as error:  # noqa: BLE001 -- the outermost boundary: logged, answered
             await self._give_up(exchange, error)
+        finally:
+            self._finish(exchange)
+            leave_context(token)
+
+    def _finish(self, exchange: Exchange) -> None:
+        self.in_flight.discard(exchange)
+        for finish in self._on_finish:
+            try:
+                finish(exchange)
+            except Exception:  # noqa: BLE001 -- logged; the other stages still have to finish
+                _log.exception("A stage failed after the answer")
+        if exchange.error is None:
+            # The two hold each other; apart, they are gone at once and not when the collector comes by. A defect
+            # stays in view of who called; its traceback is held by the frames anyway.
+            del exchange.scope[SCOPE_KEY]
 
     def _precheck(self, exchange: Exchange) -> Reply | None:
         try:

@@ -72,7 +72,7 @@ class LineWriter:
         with self._lock:
             while self._waiting:
                 count = min(len(self._waiting), _PER_WRITE)
-                self._emit(b"".join(self._waiting.popleft() for _ in range(count)))
+                self._emit(b"".join([self._waiting.popleft() for _ in range(count)]))
             if self._dropped:
                 dropped, self._dropped = self._dropped, 0
                 self._emit(b'{"level":"warning","message":"Log lines were dropped","extra":{"lines":%d}}\n' % dropped)

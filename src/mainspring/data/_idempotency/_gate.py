@@ -1,6 +1,6 @@
 """Holds the answer to an idempotent request back until it is stored, and committed with its effect."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -130,12 +130,18 @@ class IdempotencyGate:
         self._app = app
         self._render = render
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    # Not a coroutine of its own: most requests only pass by.
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one ASGI scope."""
-        exchange = exchange_of(scope) if scope["type"] == "http" else None
-        if exchange is None or scope["method"] in _SAFE or exchange.header(b"idempotency-key") is None:
-            await self._app(scope, receive, send)
-            return
+        if scope["type"] != "http" or scope["method"] in _SAFE:
+            return self._app(scope, receive, send)
+        exchange = exchange_of(scope)
+        if exchange is None or exchange.header(b"idempotency-key") is None:
+            return self._app(scope, receive, send)
+        return self._hold(exchange, receive, send)
+
+    async def _hold(self, exchange: Exchange, receive: Receive, send: Send) -> None:
+        scope = exchange.scope
         hold = Hold(send, lambda error: self._render(error, exchange))
         scope[ANSWER_KEY] = hold
         try:

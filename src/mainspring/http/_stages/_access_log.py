@@ -40,7 +40,7 @@ class AccessLog(Stage):
         fields = {
             "method": method,
             "path": path,
-            "route": exchange.route,
+            "route": exchange.template or exchange.route,
             "status": status,
             "duration_ms": round(exchange.seconds * 1000, 2),
             "bytes": exchange.sent,

@@ -2,13 +2,17 @@
 
 METRICS_PATH = "/metrics"
 """Where Prometheus looks by default."""
+_HEALTH = "/health"
+_BELOW = f"{_HEALTH}/"
+_EXACT = frozenset({_HEALTH, METRICS_PATH})
 
 
 def is_health(path: str) -> bool:
     """Whether a path is one of the health checks, and not merely one that begins with these letters."""
-    return path == "/health" or path.startswith("/health/")
+    return path == _HEALTH or path.startswith(_BELOW)
 
 
 def is_probe(path: str) -> bool:
     """Whether a path is a health check or the metrics."""
-    return is_health(path) or path == METRICS_PATH
+    # In one go: every request asks.
+    return path in _EXACT or path.startswith(_BELOW)

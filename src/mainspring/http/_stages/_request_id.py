@@ -39,7 +39,8 @@ class RequestId(Stage):
             if given is not None and _WELL_FORMED.fullmatch(given):
                 exchange.log.request_id = given.decode("ascii")
                 return None
-        exchange.log.request_id = f"{self._bits(128):032x}"
+        # Of a trace id's form (W3C Trace Context, level 2), so that one name serves for both.
+        exchange.log.request_id = exchange.log.trace_id = f"{self._bits(128):032x}"
         return None
 
     @override

@@ -9,23 +9,26 @@ _ALWAYS: HeaderList = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"strict-origin-when-cross-origin"),
-    (b"cross-origin-opener-policy", b"same-origin"),
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
 ]
-_PAGE_POLICY = (
-    b"content-security-policy",
-    b"default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'",
-)
+_PAGES: HeaderList = [
+    (
+        b"content-security-policy",
+        b"default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'",
+    ),
+    (b"cross-origin-opener-policy", b"same-origin"),
+]
 # Two years, the least that browsers' preload lists take.
 _STRICT_TRANSPORT = (b"strict-transport-security", b"max-age=63072000; includeSubDomains")
-_OURS = frozenset(name for name, _ in (*_ALWAYS, _PAGE_POLICY, _STRICT_TRANSPORT))
+_OURS = frozenset(name for name, _ in (*_ALWAYS, *_PAGES, _STRICT_TRANSPORT))
 _SECURE = frozenset({"https", "wss"})
 
 
 class SecurityHeaders(Stage):
     """Adds the headers that browsers act on today; a header that the route has set itself is left alone.
 
-    A page (HTML) also gets a Content-Security-Policy that allows its own origin only. `X-XSS-Protection` and
+    A page (HTML) also gets a Content-Security-Policy that allows its own origin only, and a Cross-Origin-Opener-Policy:
+    what they govern is documents, and servers pay for each header of each answer. `X-XSS-Protection` and
     `Expect-CT` are not sent: browsers have dropped them.
 
     Args:
@@ -50,7 +53,7 @@ class SecurityHeaders(Stage):
             elif lower == b"content-type":
                 page = value.lower().startswith(b"text/html")
         if page:
-            ours = [*ours, _PAGE_POLICY]
+            ours = [*ours, *_PAGES]
         if taken:
             present = {name.lower() for name, _ in headers}
             ours = [header for header in ours if header[0] not in present]

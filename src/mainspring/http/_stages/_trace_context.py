@@ -33,7 +33,7 @@ def join(exchange: Exchange) -> TraceParent | None:
     if given is not None and (parent := parse_traceparent(given.decode("latin-1"))) is not None:
         log.trace_id = parent.trace_id
         return parent
-    if _TRACE_ID.fullmatch(log.request_id):
-        # Our own request ids are of a trace id's form, so one name serves for both.
+    if log.trace_id is None and _TRACE_ID.fullmatch(log.request_id):
+        # An id that the caller has made as we make ours.
         log.trace_id = log.request_id
     return None

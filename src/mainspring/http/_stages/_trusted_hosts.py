@@ -12,6 +12,7 @@ from ._probes import is_probe
 
 # A name or an address, then perhaps a port (RFC 9110 section 7.2); what stands after that would end up in links.
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]*)?")
+_MOST_REMEMBERED = 256
 
 
 class TrustedHosts(Stage):
@@ -30,13 +31,21 @@ class TrustedHosts(Stage):
         names = [name.lower() for name in allowed]
         self._any = "*" in names
         self._exact = frozenset(name for name in names if not name.startswith("*."))
+        # As they were written, for the next time; a client may write the same name in many ways.
+        self._ours: set[bytes] = set()
         self._suffixes = tuple(name[1:] for name in names if name.startswith("*."))
 
     @override
     def request(self, exchange: Exchange) -> Reply | None:
-        if self._any or is_probe(exchange.scope["path"]):
+        given = exchange.header(b"host") or b""
+        if self._any or given in self._ours or is_probe(exchange.scope["path"]):
             return None
-        host = _HOST.fullmatch((exchange.header(b"host") or b"").decode("latin-1").lower())
-        if host is not None and (host[1] in self._exact or host[1].endswith(self._suffixes)):
-            return None
-        raise BadRequest("This service does not answer to that Host header.")
+        if not self._allows(given):
+            raise BadRequest("This service does not answer to that Host header.")
+        if len(self._ours) < _MOST_REMEMBERED:
+            self._ours.add(given)
+        return None
+
+    def _allows(self, given: bytes) -> bool:
+        host = _HOST.fullmatch(given.decode("latin-1").lower())
+        return host is not None and (host[1] in self._exact or host[1].endswith(self._suffixes))
