@@ -1,5 +1,6 @@
 """What leaves for the collector: decoded by OpenTelemetry's own classes, bounded, counted, and given up in time."""
 
+import gc
 import logging
 import threading
 import time
@@ -15,8 +16,9 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, get_tracer_provider
 
 from mainspring.observability import Tracing
-from mainspring.observability._otel._encode import Encoder
+from mainspring.observability._otel._encode import EncodedSpan, Encoder
 from mainspring.observability._otel._export import Batches, Exporter
+from mainspring.observability._otel._span import ServerSpan
 from tests.observability.capture import json_lines
 from tests.observability.collector import listening
 
@@ -63,6 +65,27 @@ def by_id(payload):
 @given(st.lists(spans(), max_size=6))
 def test_the_encoding_means_what_the_sdks_own_means(batch):
     assert by_id(Encoder().encode(batch)) == by_id(encode_spans(batch).SerializeToString())
+
+
+@given(plain, spans())
+def test_a_request_encoded_ahead_of_its_batch_means_the_same(attributes, other):
+    def ended():
+        span = ServerSpan(context(5), context(6, remote=True), resource=RESOURCE, scope=SCOPES[0])
+        span.close("GET /x", dict(attributes), failed=True)
+        span._start_time, span._end_time = 1, 2
+        return span
+
+    encoder = Encoder()
+    ahead = encoder.encode_request(ended())
+
+    assert by_id(encoder.encode([ahead, other])) == by_id(encode_spans([ended(), other]).SerializeToString())
+
+
+def test_what_waits_to_be_sent_is_one_object_for_the_garbage_collector():
+    span = ServerSpan(context(5), None, resource=RESOURCE, scope=SCOPES[0])
+    span.close("GET /x", {"http.route": "/x"}, failed=False)
+
+    assert [kind for kind in gc.get_referents(Encoder().encode_request(span)) if kind is not EncodedSpan] == []
 
 
 def test_what_is_equal_and_of_another_type_is_told_apart():

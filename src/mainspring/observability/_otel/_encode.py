@@ -6,17 +6,20 @@ encodings of its fields in a row; so their bytes are kept, and a span is a few o
 has more to it than scalars (events, links, a trace state) goes through the SDK's encoder.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from struct import Struct
 from typing import Any, cast
 
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue
-from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope as ScopeMessage
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource as ResourceMessage
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
 from opentelemetry.proto.trace.v1.trace_pb2 import Status as StatusMessage
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import SpanContext, SpanKind, StatusCode, TraceFlags
 
 from ._clean import clean_attribute, clean_span
 from ._span import ServerSpan
@@ -39,44 +42,70 @@ _LONGEST_KEPT = 256
 _HAS_IS_REMOTE, _IS_REMOTE = 0x100, 0x200
 
 
+class EncodedSpan(bytes):
+    """The span of a request on its way to the collector, as a field of `ScopeSpans`.
+
+    What waits in the queue outlives the request. Waiting as a span, it is a dozen objects that the garbage collector
+    takes for long-lived, so that it looks through everything there is all the more often; this is one.
+    """
+
+    __slots__ = ()
+    context = SpanContext(1, 1, is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED))
+    """For the queue, which asks whether a span is sampled; not this one's ids."""
+
+
 class Encoder:
     """Turns batches of spans into the body of an OTLP export, cleaned of what may not leave the process."""
 
     def __init__(self) -> None:
+        # Of the encoded spans, which are all one service's and the pipeline's.
+        self._resource: Resource | None = None
+        self._scope: InstrumentationScope | None = None
         self._kept: dict[tuple[str, _Scalar, type[_Scalar]], bytes] = {}
         self._kinds: dict[tuple[str, SpanKind, StatusCode, bool], bytes] = {}
 
-    def encode(self, spans: Iterable[ReadableSpan]) -> bytes:
+    def encode(self, spans: Iterable[ReadableSpan | EncodedSpan]) -> bytes:
         """The body of an `ExportTraceServiceRequest`."""
+        encoded: list[bytes] = []
         simple: dict[tuple[int, int], list[ReadableSpan]] = {}
         others: list[ReadableSpan] = []
         for span in spans:
-            if _is_simple(span):
+            if isinstance(span, EncodedSpan):
+                encoded.append(span)
+            elif _is_simple(span):
                 simple.setdefault((id(span.resource), id(span.instrumentation_scope)), []).append(span)
             else:
                 others.append(clean_span(span))
-        parts = [self._group(group) for group in simple.values()]
+        parts = [
+            self._group(group[0].resource, group[0].instrumentation_scope, map(self._field, group))
+            for group in simple.values()
+        ]
+        if encoded and self._resource is not None:
+            parts.append(self._group(self._resource, self._scope, encoded))
         if others:
             parts.append(encode_spans(others).SerializeToString())
         return b"".join(parts)
 
-    def _group(self, spans: Sequence[ReadableSpan]) -> bytes:
+    def encode_request(self, span: ServerSpan) -> EncodedSpan:
+        """The span of a request ahead of its batch; of one that is not enriched, and of one service only."""
+        self._resource, self._scope = span.resource, span.instrumentation_scope
+        return EncodedSpan(self._field(span))
+
+    def _field(self, span: ReadableSpan) -> bytes:
+        encoded = self._span(span)
+        return b"".join((_SPANS, _varint(len(encoded)), encoded))
+
+    def _group(self, resource: Resource, scope: InstrumentationScope | None, fields: Iterable[bytes]) -> bytes:
         """Spans of one resource and scope, as one `ResourceSpans`."""
-        resource, scope = spans[0].resource, spans[0].instrumentation_scope
-        inner = [
-            ScopeSpans(
-                scope=InstrumentationScope(name=scope.name, version=scope.version or "") if scope else None,
-                schema_url=(scope.schema_url if scope else None) or "",
-            ).SerializeToString()
-        ]
-        for span in spans:
-            encoded = self._span(span)
-            inner += (_SPANS, _varint(len(encoded)), encoded)
+        head = ScopeSpans(
+            scope=ScopeMessage(name=scope.name, version=scope.version or "") if scope else None,
+            schema_url=(scope.schema_url if scope else None) or "",
+        ).SerializeToString()
         outer = ResourceSpans(
-            resource=Resource(attributes=[_key_value(key, value) for key, value in resource.attributes.items()]),
+            resource=ResourceMessage(attributes=[_key_value(key, value) for key, value in resource.attributes.items()]),
             schema_url=resource.schema_url,
         ).SerializeToString()
-        body = b"".join(inner)
+        body = b"".join((head, *fields))
         body = b"".join((outer, _SCOPE_SPANS, _varint(len(body)), body))
         return b"".join((_RESOURCE_SPANS, _varint(len(body)), body))
 

@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
-from typing import override
+from typing import cast, override
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace import ReadableSpan
@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
 from mainspring.observability._logger import get_logger
 
 from ._clean import clean_span
-from ._encode import Encoder
+from ._encode import EncodedSpan, Encoder
 
 _log = get_logger(__name__)
 
@@ -31,13 +31,19 @@ class Exporter(OTLPSpanExporter):
         received: Spans that it was handed.
         failed: Of those, the ones that the collector has not taken.
         on_failure: Called after each failure.
+        encoder: What encodes for it, also ahead of a batch.
     """
 
     def __init__(self, endpoint: str, headers: Mapping[str, str]) -> None:
         super().__init__(endpoint=endpoint, headers=headers or None)
         self.received = self.failed = 0
         self.on_failure: Callable[[], None] = _nothing
-        self._encoder = Encoder()
+        self.encoder = Encoder()
+
+    @property
+    def takes_encoded(self) -> bool:
+        """Whether the SDK is built as expected, so that bytes can be sent; else its own way takes longer."""
+        return getattr(self, "_client", None) is not None
 
     @override
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
@@ -49,13 +55,11 @@ class Exporter(OTLPSpanExporter):
         return SpanExportResult.SUCCESS if sent else SpanExportResult.FAILURE
 
     def _sent(self, spans: Sequence[ReadableSpan]) -> bool:
-        client = getattr(self, "_client", None)
-        if client is None:
-            # An SDK that is built otherwise than this one: its own way takes longer and does the same.
+        if not self.takes_encoded:
             return super().export([clean_span(span) for span in spans]) is SpanExportResult.SUCCESS
         if self._shutdown:
             return False
-        return bool(client.export(self._encoder.encode(spans)).success)
+        return bool(self._client.export(self.encoder.encode(spans)).success)
 
 
 def _nothing() -> None: ...
@@ -80,11 +84,11 @@ class Batches(BatchSpanProcessor):
         super().__init__(exporter, max_queue_size=self._most)
 
     @override
-    def on_end(self, span: ReadableSpan) -> None:
+    def on_end(self, span: ReadableSpan | EncodedSpan) -> None:
         context = span.context
         if context is None or not context.trace_flags.sampled:
             return
-        super().on_end(span)
+        super().on_end(cast("ReadableSpan", span))
         # Each span was received by the exporter, waits, or was dropped; and at the moment of a drop the queue is full.
         dropped = next(self._ended) - self._exporter.received - self._most
         if dropped > self.dropped:

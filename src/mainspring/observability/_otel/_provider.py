@@ -9,7 +9,7 @@ from typing import Any, override
 from opentelemetry import trace
 from opentelemetry.context import Context, attach, detach
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
-from opentelemetry.sdk.trace import SynchronousMultiSpanProcessor
+from opentelemetry.sdk.trace import SpanProcessor, SynchronousMultiSpanProcessor
 from opentelemetry.sdk.trace import TracerProvider as SdkProvider
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
@@ -63,7 +63,7 @@ class Spans:
         self._exporter: Any = Exporter(endpoint, headers)
         self._batches = Batches(self._exporter)
         # Ours to call for the spans of requests, which the SDK does not make.
-        self._processors = _untyped(SynchronousMultiSpanProcessor)()
+        self._processors = _untyped(_Processors)()
         self._provider: Any = SdkProvider(
             sampler=ParentBased(TraceIdRatioBased(ratio)),
             resource=self._resource,
@@ -103,12 +103,16 @@ class Spans:
     def end(self, span: ServerSpan | None, token: Token[Context]) -> None:
         """Hand over the span of a request, if it has one; it is the current one no more."""
         if span is not None:
-            self._processors.on_end(span)
+            if span.enriched or self._processors.others or not self._exporter.takes_encoded:
+                self._processors.on_end(span)
+            else:
+                self._batches.on_end(self._exporter.encoder.encode_request(span))
         detach(token)
 
     def _begin(self, context: SpanContext, parent: SpanContext | None) -> Begun:
         span = ServerSpan(context, parent, resource=self._resource, scope=self._scope)
-        self._processors.on_start(span, _EMPTY)
+        if self._processors.others:
+            self._processors.on_start(span, _EMPTY)
         return self, span, attach(set_span_in_context(span, _EMPTY))
 
     @contextmanager
@@ -162,6 +166,21 @@ class Spans:
             # Interrupts its retries; what is left in the queue is then refused, and counted.
             self._exporter.shutdown()
         self._batches.tell()
+
+
+class _Processors(SynchronousMultiSpanProcessor):
+    """The processors of a provider.
+
+    Attributes:
+        others: How many there are beside ours, which is the first.
+    """
+
+    others = -1
+
+    @override
+    def add_span_processor(self, span_processor: SpanProcessor) -> None:
+        super().add_span_processor(span_processor)
+        self.others += 1
 
 
 def _untyped(made: Any) -> Any:
