@@ -1,19 +1,25 @@
-"""What each stage of the pipeline costs in process: CPU time per request, without server, socket and client."""
+"""What each stage of the pipeline costs in process: CPU time per request, without server, socket and client.
+
+A stage's share is what all of them cost less when it is left out. Each pair is measured in a process of its own, turn by
+turn: in one process the interpreter would fit its code to none of the pipelines, where a service has one.
+"""
 
 import asyncio
+import json
 import os
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from itertools import chain
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
 
 from bench.apps import chassis
-from bench.harness import machine, publish
+from bench.harness import ROOT, machine, publish
 from mainspring.app import create_app
 from mainspring.http import Pipeline, exchange_of
 from mainspring.kernel import Module
@@ -21,7 +27,8 @@ from mainspring.settings import Settings
 
 type Served = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 
-REQUESTS = 3000
+REQUESTS = 1000
+EMPTY, ALL = "empty", "all"
 HEADERS = [
     (b"host", b"127.0.0.1"),
     (b"user-agent", b"bench"),
@@ -34,29 +41,36 @@ ANSWER = [(b"content-length", b"19"), (b"content-type", b"application/json")]
 
 def main(*, rounds: int, seconds: int) -> None:
     del seconds
+    rounds = max(rounds * 4, 40)
+    shares = {name: float(measured_apart(name, rounds)) for name in measured_apart("list", rounds).split()}
+    empty, total = (float(measured_apart(which, rounds)) for which in (EMPTY, ALL))
+    routing = json.loads(measured_apart("routes", rounds))
+    publish("stages", "\n".join([stage_table(shares, empty, total), route_table(routing)]))
+
+
+def measured_apart(what: str, rounds: int) -> str:
     with tempfile.TemporaryDirectory() as folder:
-        os.chdir(folder)
-        os.environ["ENVIRONMENT"] = "test"
-        in_process, routing = asyncio.run(measured(max(rounds, 7)))
-        os.chdir(Path(__file__).parent)
-    publish("stages", "\n".join([stage_table(in_process), route_table(routing)]))
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "ENVIRONMENT": "test"}
+        command = [sys.executable, "-m", "bench.stages", what, str(rounds)]
+        return subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True, text=True).stdout
 
 
-async def measured(rounds: int) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
-    return await interleaved(stage_cases(), rounds), await interleaved(route_cases(), rounds)
-
-
-def stage_cases() -> dict[str, tuple[Served, str]]:
+def measure_here(what: str, rounds: int) -> str:
     app = chassis.build()
     stages, render = list(app.stages), app.seam.render
-    cases: dict[str, tuple[Served, str]] = {
-        "nothing": (nothing, "/"),
-        "the empty pipeline, with deadline and error seam": (Pipeline(nothing, stages=[], render=render), "/"),
-    }
-    for stage in stages:
-        cases[stage.name] = (Pipeline(nothing, stages=[stage], render=render), "/")
-    cases["all"] = (Pipeline(nothing, stages=stages, render=render), "/")
-    return cases
+    if what == "list":
+        return " ".join(stage.name for stage in stages)
+    if what == "routes":
+        return json.dumps(asyncio.run(interleaved(route_cases(), rounds)))
+    pipeline = Pipeline(nothing, stages=stages, render=render)
+    if what == ALL:
+        pair: tuple[Served, Served] = (pipeline, nothing)
+    elif what == EMPTY:
+        pair = (Pipeline(nothing, stages=[], render=render), nothing)
+    else:
+        pair = (pipeline, Pipeline(nothing, stages=[s for s in stages if s.name != what], render=render))
+    took = asyncio.run(interleaved({"more": (pair[0], "/"), "less": (pair[1], "/")}, rounds))
+    return str(median(more - less for more, less in zip(took["more"], took["less"], strict=True)))
 
 
 def route_cases() -> dict[str, tuple[Served, str]]:
@@ -134,15 +148,17 @@ def scope_of(path: str) -> dict[str, Any]:
     }
 
 
-def stage_table(took: dict[str, list[float]]) -> str:
-    typical = {name: median(times) for name, times in took.items()}
-    empty = "the empty pipeline, with deadline and error seam"
-    lines = ["### Stages, in process", machine(), "", "Medians of CPU time per request.", ""]
-    lines += ["| stage | µs |", "|---|--:|", f"| {empty} | {typical[empty] - typical['nothing']:.1f} |"]
-    lines += [f"| {name} | {typical[name] - typical[empty]:+.1f} |" for name in list(typical)[2:-1]]
-    return "\n".join([*lines, f"| **all together** | {typical['all'] - typical['nothing']:.1f} |", ""])
+def stage_table(shares: dict[str, float], empty: float, total: float) -> str:
+    lines = ["### Stages, in process", machine(), "", "Medians of CPU time per request; threads included.", ""]
+    lines += ["| stage | µs |", "|---|--:|", f"| the empty pipeline, with deadline and error seam | {empty:.1f} |"]
+    lines += [f"| {name} | {share:+.1f} |" for name, share in shares.items()]
+    return "\n".join([*lines, f"| **all together** | {total:.1f} |", ""])
 
 
 def route_table(took: dict[str, list[float]]) -> str:
     lines = ["### Routes, in process, all stages on", machine(), "", "| case | µs per request |", "|---|--:|"]
     return "\n".join([*lines, *(f"| {name} | {median(times):.0f} |" for name, times in took.items()), ""])
+
+
+if __name__ == "__main__":
+    print(measure_here(sys.argv[1], int(sys.argv[2])))

@@ -124,7 +124,11 @@ def _element(text: str) -> _Hop:
 def _listed(exchange: Exchange, name: bytes) -> list[str]:
     if exchange.header(name) is None:
         return []
-    joined = b",".join(value for key, value in exchange.headers if key == name).decode("latin-1")
+    given = [value for key, value in exchange.headers if key == name]
+    joined = b",".join(given).decode("latin-1")
+    if "," not in joined:
+        # One hop, as nearly always.
+        return [item] if (item := joined.strip()) else []
     return [item for part in joined.split(",") if (item := part.strip())]
 
 
