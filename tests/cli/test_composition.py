@@ -99,7 +99,7 @@ class TestExplain:
         )
 
         assert "/metrics from this machine only" in metrics
-        assert metrics.split()[-3:] == ["under", "1", "µs"]
+        assert metrics.split()[-4:] == ["1", "to", "5", "µs"]
         assert "blocks the event loop for 0.5 s" in watch
         guarded = [line.split() for line in cli("routes").out.splitlines() if "OperationsToken" in line]
         assert [line[:2] for line in guarded] == [

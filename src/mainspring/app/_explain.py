@@ -87,7 +87,8 @@ def _steps(app: Application) -> Iterator[StageLine]:
     yield StageLine("errors", f"every error in one form ({settings.error_format}), defects included", "under 1 µs")
     if settings.compresses_responses:
         yield StageLine("compression", "gzip for larger bodies, never for event streams", "over 5 µs")
-    yield StageLine("body-limit", f"413 over {settings.max_body_bytes:,} bytes, or the route's own limit", "1 to 5 µs")
+    over = f"413 over {settings.max_body_bytes:,} bytes, or the route's own limit"
+    yield StageLine("body-limit", over, "5 to 10 µs with a body")
     if settings.slow_loop_seconds:
         told = f"names the call that blocks the event loop for {settings.slow_loop_seconds:g} s, with its stack"
         yield StageLine("loop-watch", told, "nothing")

@@ -37,7 +37,7 @@ class SecurityHeaders(Stage):
 
     name = "security-headers"
     purpose = "nosniff, frame, referrer, permissions; HSTS in production; CSP for pages"
-    cost = "under 1 µs"
+    cost = "1 to 5 µs"
 
     def __init__(self, *, strict_transport: bool) -> None:
         self._always = {False: _ALWAYS, True: [*_ALWAYS, _STRICT_TRANSPORT] if strict_transport else _ALWAYS}
