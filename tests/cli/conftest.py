@@ -4,11 +4,9 @@ import json
 import logging
 import os
 import pty
-import re
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +15,8 @@ from textwrap import dedent
 
 import pytest
 import structlog
+
+from tests.printing import Printing
 
 MAINSPRING = str(Path(sys.executable).parent / "mainspring")
 SECONDS = 30
@@ -71,78 +71,32 @@ class Ended:
     err: str
 
 
-class Running:
-    """A command that goes on until it is told to stop.
-
-    Attributes:
-        lines: What it has printed so far, on both streams.
-    """
+class Running(Printing):
+    """A command that goes on until it is told to stop."""
 
     def __init__(self, arguments: tuple[str, ...], folder: Path, environment: dict[str, str]) -> None:
-        self.lines: list[str] = []
-        self._changed = threading.Condition()
-        self._process = subprocess.Popen(
-            [MAINSPRING, *arguments],
-            cwd=folder,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    @property
-    def output(self) -> str:
-        return "".join(self.lines)
-
-    def wait_for(self, pattern: str, *, times: int = 1) -> str:
-        """Until a line has matched so often; returns the last match."""
-        with self._changed:
-            ended = not self._changed.wait_for(
-                lambda: len(re.findall(pattern, self.output)) >= times or not self._reader.is_alive(), SECONDS
-            )
-            found = re.findall(pattern, self.output)
-        if ended or len(found) < times:
-            pytest.fail(f"{pattern!r} did not come {times} times:\n{self.output}")
-        return found[-1]
+        super().__init__([MAINSPRING, *arguments], folder, environment, seconds=SECONDS)
 
     def url(self) -> str:
         return self.wait_for(r"http://127\.0\.0\.1:\d+")
 
     def send(self, number: signal.Signals) -> None:
-        self._process.send_signal(number)
+        self.process.send_signal(number)
 
     def end(self, number: signal.Signals = signal.SIGINT) -> int:
-        self._process.send_signal(number)
+        self.process.send_signal(number)
         return self.code()
 
-    def code(self) -> int:
-        """The exit code, once it has ended by itself."""
-        code = self._process.wait(SECONDS)
-        self._reader.join(SECONDS)
-        return code
-
     def clean_up(self) -> None:
-        if self._process.poll() is None:
+        if self.process.poll() is None:
             # Its children end with it: the reloader and the supervisor take them along on SIGTERM.
-            self._process.terminate()
+            self.process.terminate()
             try:
-                self._process.wait(SECONDS)
+                self.process.wait(SECONDS)
             except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-        self._reader.join(SECONDS)
-
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        with self._process.stdout as lines:
-            for line in lines:
-                with self._changed:
-                    self.lines.append(line)
-                    self._changed.notify_all()
-        with self._changed:
-            self._changed.notify_all()
+                self.process.kill()
+                self.process.wait()
+        self.reader.join(SECONDS)
 
 
 class Project:

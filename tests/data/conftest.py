@@ -77,3 +77,9 @@ def wiped() -> Callable[[str], Awaitable[str]]:
         return url
 
     return wipe
+
+
+@pytest.fixture
+async def url(database_url, wiped) -> str:
+    """An empty database."""
+    return await wiped(database_url)

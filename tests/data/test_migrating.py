@@ -13,27 +13,10 @@ from sqlalchemy import MetaData
 from mainspring.data import MigrationBlocked, MigrationLimits, Migrator
 from mainspring.kernel import Migrations, Module, new_id
 from mainspring.testing import Schema
+from tests.data.revisions import write_revision
 
 pytestmark = pytest.mark.databases("postgresql")
 EMPTY = Schema(tables=MetaData())
-REVISION = '''"""Step {number}."""
-import sqlalchemy as sa
-from alembic import op
-from mainspring.data import assured, backfill
-
-revision = "stock_{number:04d}"
-down_revision = {down!r}
-branch_labels = {label!r}
-depends_on = None
-
-
-def upgrade() -> None:
-{upgrade}
-
-
-def downgrade() -> None:
-    pass
-'''
 BOOKS = """
     op.execute("CREATE TABLE book (id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY, title text, pages int)")
     op.execute("INSERT INTO book (title) SELECT 'book ' || n FROM generate_series(1, 2000) AS n")
@@ -51,12 +34,6 @@ def database_schema() -> Schema:
 
 
 @pytest.fixture
-async def url(database_url, wiped) -> str:
-    """An empty database."""
-    return await wiped(database_url)
-
-
-@pytest.fixture
 def history(tmp_path, monkeypatch):
     """`history(upgrade, ...)`: a module with those revisions."""
     monkeypatch.syspath_prepend(tmp_path)
@@ -67,11 +44,7 @@ def history(tmp_path, monkeypatch):
 
     def write(*upgrades: str) -> Module:
         for number, upgrade in enumerate(upgrades, start=1):
-            down = f"stock_{number - 1:04d}" if number > 1 else None
-            text = REVISION.format(
-                number=number, down=down, label=None if down else "stock", upgrade=upgrade.strip("\n")
-            )
-            (folder / f"stock_{number:04d}.py").write_text(text)
+            write_revision(folder, "stock", number, upgrade, "pass")
         return Module(name="stock", migrations=Migrations(package=package, models=package))
 
     return write

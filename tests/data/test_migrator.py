@@ -6,7 +6,7 @@ import sqlite3
 import sys
 from importlib import import_module
 from pathlib import Path
-from textwrap import dedent, indent
+from textwrap import dedent
 
 import pytest
 from alembic.util import CommandError
@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from mainspring.data import Base, Migrator, PendingMigrations, database_url
 from mainspring.kernel import Migrations, Module, new_id
 from mainspring.testing import Schema
+from tests.data.revisions import write_revision
 
 SHELF = """
     class Shelf(Identified, Timestamped, Base):
@@ -49,23 +50,6 @@ from sqlalchemy import Column, ForeignKey, Table
 from sqlalchemy.orm import Mapped, mapped_column
 from mainspring.data import Base, Identified, Timestamped, relationship
 """
-_REVISION = '''"""{message}."""
-import sqlalchemy as sa
-from alembic import op
-
-revision = "{module}_{number:04d}"
-down_revision = {down!r}
-branch_labels = {label!r}
-depends_on = None
-
-
-def upgrade() -> None:
-{upgrade}
-
-
-def downgrade() -> None:
-{downgrade}
-'''
 
 
 class Workshop:
@@ -90,17 +74,7 @@ class Workshop:
         return Module(name=name, migrations=Migrations(package=f"{package}.migrations", models=package))
 
     def revision(self, module: Module, number: int, upgrade: str, downgrade: str = "pass") -> None:
-        (self.folder(module) / f"{module.name}_{number:04d}.py").write_text(
-            _REVISION.format(
-                message=f"Step {number}",
-                module=module.name,
-                number=number,
-                down=f"{module.name}_{number - 1:04d}" if number > 1 else None,
-                label=module.name if number == 1 else None,
-                upgrade=indent(dedent(upgrade).strip(), "    "),
-                downgrade=indent(dedent(downgrade).strip(), "    "),
-            )
-        )
+        write_revision(self.folder(module), module.name, number, upgrade, downgrade)
 
     def folder(self, module: Module) -> Path:
         assert module.migrations is not None

@@ -4,9 +4,7 @@ import asyncio
 import os
 import re
 import signal
-import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -15,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from textwrap import dedent
 
-import pytest
+from tests.printing import Printing
 
 from .service import clean_environment
 
@@ -126,7 +124,7 @@ APP = """
 """
 
 
-class Serving:
+class Serving(Printing):
     """A running `mainspring serve` in a folder of its own.
 
     Attributes:
@@ -135,8 +133,6 @@ class Serving:
 
     def __init__(self, folder: Path, *arguments: str, command: tuple[str, ...] = (), **environment: str) -> None:
         self.folder = folder
-        self.lines: list[str] = []
-        self._changed = threading.Condition()
         (folder / "src" / "shop").mkdir(parents=True, exist_ok=True)
         (folder / "pyproject.toml").write_text('[tool.mainspring]\napp = "shop.app:build"\n')
         (folder / "src" / "shop" / "__init__.py").touch()
@@ -144,62 +140,22 @@ class Serving:
             (folder / "src" / "shop" / "app.py").write_text(dedent(APP))
         mainspring = str(Path(sys.executable).parent / "mainspring")
         quick = {"DATABASE_URL": "sqlite:///shop.db", "PYTHONDONTWRITEBYTECODE": "1", "LOG_FORMAT": "json"}
-        self.process = subprocess.Popen(
-            command or [mainspring, "serve", "--port", "0", *arguments],
-            cwd=folder,
-            env=clean_environment(**quick | environment),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    @property
-    def output(self) -> str:
-        with self._changed:
-            return "".join(self.lines)
+        serve = command or (mainspring, "serve", "--port", "0", *arguments)
+        super().__init__(serve, folder, clean_environment(**quick | environment), seconds=SECONDS)
 
     @property
     def port(self) -> int:
         return int(self.wait_for(r"http://127\.0\.0\.1:(\d+)"))
 
-    def wait_for(self, pattern: str, *, times: int = 1) -> str:
-        """Until the pattern has been printed so often; returns the last match."""
-        with self._changed:
-            self._changed.wait_for(
-                lambda: len(re.findall(pattern, "".join(self.lines))) >= times or not self._reader.is_alive(), SECONDS
-            )
-        found: list[str] = re.findall(pattern, self.output)
-        if len(found) < times:
-            pytest.fail(f"{pattern!r} did not come {times} times:\n{self.output[-9000:]}")
-        return found[-1]
-
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
-
-    def code(self) -> int:
-        """The exit code, once it has ended; everything that it printed is there then."""
-        code = self.process.wait(SECONDS)
-        self._reader.join(SECONDS)
-        return code
 
     def clean_up(self) -> None:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
         # Workers notice that their supervisor is gone; they hold the pipe until they have ended.
-        self._reader.join(SECONDS)
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        with self.process.stdout as lines:
-            for line in lines:
-                with self._changed:
-                    self.lines.append(line)
-                    self._changed.notify_all()
-        with self._changed:
-            self._changed.notify_all()
+        self.reader.join(SECONDS)
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from textwrap import dedent, indent
 
 import pytest
 from sqlalchemy import MetaData, text
@@ -12,6 +11,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from mainspring.data import Migrator, database_url
 from mainspring.kernel import Migrations, Module, new_id
 from mainspring.testing import Schema
+from tests.data.revisions import write_revision
 
 EMPTY = Schema(tables=MetaData())
 LIBRARY = """
@@ -41,26 +41,6 @@ LIBRARY = """
         " SELECT n % 100 + 1, 'book ' || n, 'isbn ' || n, n, now(), 'sad' FROM generate_series(1, 3000) AS n"
     )
 """
-_REVISION = '''"""{message}."""
-import sqlalchemy as sa
-from alembic import op
-from sqlalchemy.dialects import postgresql
-
-from mainspring.data import assured, backfill
-
-revision = {id!r}
-down_revision = {down!r}
-branch_labels = {label!r}
-depends_on = None
-
-
-def upgrade() -> None:
-{upgrade}
-
-
-def downgrade() -> None:
-{downgrade}
-'''
 
 
 class Stock:
@@ -74,19 +54,7 @@ class Stock:
         self.module = Module(name="stock", migrations=Migrations(package=self.package, models=self.package))
 
     def revision(self, number: int, upgrade: str, downgrade: str = "raise NotImplementedError", down: int = -1) -> Path:
-        before = number - 1 if down < 0 else down
-        file = self.folder / f"stock_{number:04d}.py"
-        file.write_text(
-            _REVISION.format(
-                message=f"Step {number}",
-                id=f"stock_{number:04d}",
-                down=f"stock_{before:04d}" if before else None,
-                label="stock" if number == 1 else None,
-                upgrade=indent(dedent(upgrade).strip(), "    "),
-                downgrade=indent(dedent(downgrade).strip(), "    "),
-            )
-        )
-        return file
+        return write_revision(self.folder, "stock", number, upgrade, downgrade, down=down)
 
     def migrator(self, url: str = "sqlite:///unused.db", **options) -> Migrator:
         return Migrator(url, [self.module], **options)
@@ -119,12 +87,6 @@ def stock(empty) -> Stock:
 @pytest.fixture
 def database_schema() -> Schema:
     return EMPTY
-
-
-@pytest.fixture
-async def url(database_url, wiped) -> str:
-    """An empty database."""
-    return await wiped(database_url)
 
 
 @pytest.fixture
