@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
+from zlib import crc32
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench" / "results"
@@ -40,7 +41,8 @@ class Sample:
 
 def peers(name: str, *requirements: str) -> str:
     """The interpreter of an environment that holds only these, made once under `.bench/`."""
-    folder = ROOT / ".bench" / name
+    # Other requirements, another environment.
+    folder = ROOT / ".bench" / f"{name}-{crc32(' '.join(requirements).encode()):08x}"
     python = folder / "bin" / "python"
     if not python.exists():
         uv = str(ROOT / "scripts" / "uv")
@@ -101,12 +103,17 @@ def wait_until_it_answers(case: Case) -> None:
             return
 
 
-def load(case: Case, seconds: int) -> tuple[float, float, int, int]:
-    wrk = shutil.which("wrk")
-    if wrk is None:
+def wrk(*options: str, path: str) -> str:
+    """What wrk prints about a load of one thread."""
+    program = shutil.which("wrk")
+    if program is None:
         sys.exit("bench needs wrk: apt-get install wrk, or brew install wrk")
-    command = [wrk, "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", f"http://127.0.0.1:{PORT}{case.path}"]
-    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    command = [program, "-t1", f"-c{CONNECTIONS}", *options, f"http://127.0.0.1:{PORT}{path}"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def load(case: Case, seconds: int) -> tuple[float, float, int, int]:
+    text = wrk(f"-d{seconds}s", "--latency", path=case.path)
     rps = float(re.search(r"Requests/sec:\s+([\d.]+)", text).group(1))
     amount, unit = re.search(r"99%\s+([\d.]+)(us|ms|s)", text).groups()
     requests = int(re.search(r"(\d+) requests in", text).group(1))

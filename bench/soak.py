@@ -2,12 +2,11 @@
 
 import os
 import re
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from bench.harness import CONNECTIONS, PORT, ROOT, Case, machine, publish, served
+from bench.harness import CONNECTIONS, Case, machine, publish, served, wrk
 
 # Hello, three dependencies, a 422 and a path that exists only once, in turn: what is kept per path, per error or per
 # request would show.
@@ -30,15 +29,15 @@ FLAT = 0.05
 
 def main(*, requests: int) -> bool:
     """Print one row of figures; whether resident memory stayed within 5 %."""
-    warm_up, rest = max(10_000, int(requests * WARM_UP)), requests
+    warm_up = max(10_000, int(requests * WARM_UP))
     with served(Case("chassis", "bench.apps.chassis:build", "/hello")) as pid, tempfile.TemporaryDirectory() as folder:
         script = Path(folder, "mixed.lua")
         script.write_text(SCRIPT)
         begun = resident(pid)
         errors = load(script, warm_up)[1]
         sizes, done = [resident(pid)], 0
-        while done < rest:
-            answered, failed = load(script, min(rest - done, max(rest // SAMPLES, 5_000)))
+        while done < requests:
+            answered, failed = load(script, min(requests - done, max(requests // SAMPLES, 5_000)))
             done += answered
             errors += failed
             sizes.append(resident(pid))
@@ -64,11 +63,10 @@ def main(*, requests: int) -> bool:
 
 
 def load(script: Path, requests: int) -> tuple[int, int]:
-    """Drive about so many requests, a second at a time; how many were answered, and how many connections failed."""
+    """Drive about so many requests, two seconds at a time; how many were answered, and how many connections failed."""
     answered = failed = 0
     while answered < requests:
-        command = ["wrk", "-t1", f"-c{CONNECTIONS}", "-d2s", "-s", str(script), f"http://127.0.0.1:{PORT}/"]
-        text = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
+        text = wrk("-d2s", "-s", str(script), path="/")
         answered += int(re.search(r"(\d+) requests in", text).group(1))
         problems = re.search(r"connect (\d+), read (\d+), write (\d+), timeout (\d+)", text)
         failed += sum(map(int, problems.groups())) if problems else 0

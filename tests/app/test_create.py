@@ -13,6 +13,7 @@ from mainspring.app import composition_of, create_app
 from mainspring.data import Database
 from mainspring.errors import MainspringError
 from mainspring.kernel import Clock, FrozenClock, Module, Resource, ResourceFailed
+from mainspring.observability import current_context
 from mainspring.settings import BootError, Settings
 
 router = APIRouter(prefix="/things", tags=["things"])
@@ -209,6 +210,15 @@ class TestAnswering:
         app.mount("/inner", inner)
 
         assert (await asked(app, "/inner/x")).json() == "inner"
+
+    async def test_one_may_be_mounted_in_another(self, compose_service):
+        outer, inner = compose_service(), compose_service(THINGS)
+        outer.mount("/inner", inner)
+
+        answer = await asked(outer, "/inner/api/v1/things/7")
+
+        assert (answer.status_code, answer.json()) == (200, 7)
+        assert current_context() is None
 
     @pytest.mark.parametrize("chunked", [False, True])
     async def test_a_body_over_the_limit_is_413_announced_or_not(self, compose_service, chunked):

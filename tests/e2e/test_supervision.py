@@ -198,6 +198,7 @@ class TestTheEnd:
             both_ready(shop)
             shop.signal(signal.SIGTERM)
             shop.wait_for('"Draining"', times=2)
+            time.sleep(0.5)  # noqa: TID251 -- sooner it would be the same signal, told twice
             began = time.monotonic()
             shop.signal(signal.SIGINT)
             code = shop.code()
@@ -205,6 +206,17 @@ class TestTheEnd:
         assert time.monotonic() - began < 5
         assert code == 0
         assert shop.output.count("till closed") == 2
+
+    async def test_a_signal_that_is_told_twice_is_one(self, tmp_path):
+        with served(tmp_path, *TWO, DRAIN_GRACE_SECONDS="2") as shop, httpx2.Client(timeout=10) as client:
+            both_ready(shop)
+            url = f"http://127.0.0.1:{shop.port}/api/v1/greeting"
+            shop.signal(signal.SIGTERM)
+            shop.signal(signal.SIGINT)
+            await told(shop, '"Draining"', 2)
+            answers = [client.get(url, headers={"connection": "close"}).status_code for _ in range(20)]
+
+        assert answers == [200] * 20
 
     async def test_workers_whose_supervisor_is_killed_drain_and_end(self, tmp_path):
         with served(tmp_path, *TWO, DRAIN_GRACE_SECONDS="0") as shop:

@@ -4,14 +4,14 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from mainspring.data import Database
-from mainspring.http import Exchange, Metrics, Pipeline
+from mainspring.http import Metrics
 from mainspring.observability import (
     RUN_DIRECTORY,
     Exposition,
@@ -28,6 +28,8 @@ from mainspring.observability import (
 from mainspring.settings import BootError, Problem
 
 if TYPE_CHECKING:
+    from wsgiref.simple_server import WSGIServer
+
     from ._create import Application
 
 _log = get_logger(__name__)
@@ -42,7 +44,7 @@ class Housekeeping:
     them on their own port.
 
     Args:
-        app: Whose. It is asked when it runs, not before.
+        app: Whose; its settings and its clock must be set.
         metrics: The stage that counts, if there is one.
 
     Attributes:
@@ -138,20 +140,16 @@ class Housekeeping:
             asyncio.get_running_loop().remove_signal_handler(signal.SIGUSR1)
             self._signalled = False
 
-    def _in_flight(self) -> Collection[Exchange]:
-        stack = self._app.middleware_stack
-        return stack.in_flight if isinstance(stack, Pipeline) else ()
-
     def _describe(self, context: LogContext) -> dict[str, Any]:
-        for exchange in list(self._in_flight()):
+        for exchange in list(self._app.drain.in_flight):
             if exchange.log is context:
-                return {"method": exchange.scope.get("method", "WS"), "route": exchange.route}
+                return {"method": exchange.method, "route": exchange.route}
         return {}
 
     def _families(self) -> Iterator[Family]:
         app = self._app
         if self._metrics is not None:
-            yield from self._metrics.families(self._in_flight)
+            yield from self._metrics.families(lambda: app.drain.in_flight)
         yield from self._watch.families()
         yield from _pool_families(app.registry.find(Database))
         yield single("service_workers", "gauge", "Processes that serve, each counted by itself.", 1)
@@ -167,7 +165,7 @@ class _Port:
         self._exposition = exposition
         self._host = host
         self._port = port
-        self._server: Any = None
+        self._server: WSGIServer | None = None
         self._lock: int | None = None
         self._told = False
 

@@ -8,7 +8,7 @@ import ipaddress
 import secrets
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -17,15 +17,10 @@ from starlette.concurrency import run_in_threadpool
 
 from mainspring.errors import InvalidToken, NotAuthenticated, NotFound
 from mainspring.http import METRICS_PATH, exchange_of
-from mainspring.observability import LogLevels
+from mainspring.observability import Exposition, Level, LogLevels
 from mainspring.settings import Settings
 
 from ._housekeeping import Housekeeping
-
-if TYPE_CHECKING:
-    from mainspring.observability import Exposition
-
-type Level = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
 _FORWARDED = frozenset({"forwarded", "x-forwarded-for", "x-real-ip"})
 _BEARER = HTTPBearer(scheme_name="OperationsToken", auto_error=False)

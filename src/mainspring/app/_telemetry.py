@@ -19,11 +19,11 @@ class Telemetry:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Started before everything that may have something to tell, and stopped after it."""
-        if self.reports is not None:
-            self.reports.start()
-        if self.tracing is not None:
-            self.tracing.start()
         try:
+            if self.reports is not None:
+                self.reports.start()
+            if self.tracing is not None:
+                self.tracing.start()
             yield
         finally:
             # Beside each other, in threads: both wait for somebody else's server, each for a bounded time.

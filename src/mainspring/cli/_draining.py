@@ -15,7 +15,7 @@ from mainspring.app import Application
 from mainspring.observability import get_logger
 
 from ._limits import Limits
-from ._link import BEAT, TIRED, Link
+from ._link import BEAT, SAME_SIGNAL_SECONDS, TIRED, Link
 from ._listening import fail_to_listen, refuse_newcomers
 
 CLOSING_SECONDS = 4
@@ -25,7 +25,6 @@ _log = get_logger(__name__)
 
 _PERIOD_SECONDS = 0.05
 _BEAT_SECONDS = 1.0
-_SAME_SIGNAL_SECONDS = 0.3
 # For handshakes that have begun when newcomers are refused: a round trip.
 _LAST_HANDSHAKES_SECONDS = 0.25
 # For the first request of a connection that was accepted last, and for the answer to a WebSocket's close frame.
@@ -105,8 +104,7 @@ class Server(uvicorn.Server):
             self._captured_signals.append(sig)
             now = time.monotonic()
             self._asked = min(self._asked, now)
-            # Process managers and terminals tell whole groups, whose members tell each other: that is one signal.
-            self.leave(ending=self._last, at_once=now - self._asked > _SAME_SIGNAL_SECONDS)
+            self.leave(ending=self._last, at_once=now - self._asked > SAME_SIGNAL_SECONDS)
         else:
             # Somebody wants this one process to go, or systemd tells all of them; the supervisor knows which.
             self._link.say(TIRED)

@@ -21,6 +21,10 @@ END = b"E"
 NOW = b"N"
 """Wait for nothing any longer."""
 
+SAME_SIGNAL_SECONDS = 0.3
+"""Signals that come so close to each other are one: process managers and terminals tell whole groups, whose members tell
+each other."""
+
 
 class Link:
     """One end of the connection.

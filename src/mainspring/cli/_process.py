@@ -16,12 +16,10 @@ class Worker:
     """A process, and the connection to it. `Worker.start` makes one.
 
     Attributes:
-        is_ready: Whether it has said that it serves.
         silence: Seconds that it has not been heard of; counted by the supervisor.
     """
 
     def __init__(self, process: Process, link: Link, tired: Callable[["Worker"], None]) -> None:
-        self.is_ready = False
         self.silence = 0.0
         self._process = process
         self._link = link
@@ -31,6 +29,11 @@ class Worker:
         self._end = asyncio.ensure_future(process.wait())
         link.listen(asyncio.get_running_loop(), self._hear)
         self._end.add_done_callback(lambda _: link.close())
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it has said that it serves."""
+        return self._ready.is_set()
 
     @classmethod
     async def start(
@@ -100,7 +103,6 @@ class Worker:
     def _hear(self, word: bytes) -> None:
         self.silence = 0.0
         if word == READY:
-            self.is_ready = True
             self._ready.set()
         elif word == TIRED:
             self._tired(self)

@@ -12,7 +12,7 @@ from typing import Any
 from mainspring.observability import get_logger
 
 from ._exits import FAILED
-from ._link import END, NOW, RETIRE
+from ._link import END, NOW, RETIRE, SAME_SIGNAL_SECONDS
 from ._process import Worker, how_it_ended
 from ._reaping import reap
 
@@ -74,7 +74,8 @@ class Supervisor:
         self._tasks: set[asyncio.Task[None]] = set()
         self._one_at_a_time = asyncio.Lock()
         self._ending = asyncio.Event()
-        self._at_once = asyncio.Event()
+        self._asked = float("inf")
+        self._at_once = False
         self._again = False
         self._rolling = False
         self._failure = FAILED
@@ -106,8 +107,9 @@ class Supervisor:
         loop.add_signal_handler(signal.SIGUSR1, self._pass_on, signal.SIGUSR1)
 
     def _stop(self) -> None:
-        if self._ending.is_set():
-            self._at_once.set()
+        now = asyncio.get_running_loop().time()
+        self._asked = min(self._asked, now)
+        self._at_once = self._at_once or now - self._asked > SAME_SIGNAL_SECONDS
         self._ending.set()
 
     def _pass_on(self, number: signal.Signals) -> None:
@@ -147,12 +149,8 @@ class Supervisor:
         while not self._ending.is_set():
             await self._sleep(pause)
             worker = None if self._ending.is_set() else await self._start()
-            if worker is not None:
+            if worker is not None and worker.code is None:  # else it died between its word and ours
                 self._slots[number] = worker
-                if worker.code is not None:  # It died between its word and ours.
-                    self._slots[number] = None
-                    worker = None
-            if worker is not None:
                 return
             pause = min(max(_FIRST_PAUSE, pause * 2), _LONGEST_PAUSE)
             if not self._ending.is_set():
@@ -236,9 +234,9 @@ class Supervisor:
         for worker in self._alive:
             worker.say(END)
         until = loop.time() + self._patience.drain
-        while self._alive and loop.time() < until and not self._at_once.is_set():  # noqa: ASYNC110 -- three conditions
+        while self._alive and loop.time() < until and not self._at_once:  # noqa: ASYNC110 -- three conditions
             await asyncio.sleep(_GLANCE_SECONDS)
-        if self._at_once.is_set():
+        if self._at_once:
             for worker in self._alive:
                 worker.say(NOW)
             await asyncio.gather(*(worker.ended(_AT_ONCE_SECONDS) for worker in self._alive))

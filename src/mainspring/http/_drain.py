@@ -64,16 +64,21 @@ class Drain(Stage):
             headers.append((b"connection", b"close"))
 
     @property
+    def in_flight(self) -> Collection[Exchange]:
+        """What is being served, work that goes on after its answer (background tasks) included."""
+        return self._pipeline.in_flight if self._pipeline is not None else ()
+
+    @property
     def busy(self) -> bool:
-        """Whether anything is in flight, work that goes on after its answer (background tasks) included."""
-        return self._pipeline is not None and bool(self._pipeline.in_flight)
+        """Whether anything is in flight."""
+        return bool(self.in_flight)
 
     def send_home(self) -> None:
         """End the event streams and WebSockets that are open; call it again for those that were not ready for it.
 
         An event stream ends between two events, with a hint when to come back; a WebSocket is closed with code 1012.
         """
-        for exchange in list(self._pipeline.in_flight) if self._pipeline else ():
+        for exchange in list(self.in_flight):
             self._send_home(exchange)
 
     async def give_up(self) -> None:
@@ -115,7 +120,7 @@ class Drain(Stage):
             _log.warning(
                 "Still running at the end of the drain; cancelled",
                 route=exchange.route,
-                method=exchange.scope.get("method", "WS"),
+                method=exchange.method,
                 seconds=round(exchange.seconds, 3),
                 answered=exchange.complete,
             )

@@ -97,6 +97,12 @@ class Exchange:
         scope[SCOPE_KEY] = self
 
     @property
+    def method(self) -> str:
+        """The request's method; `WS` for a WebSocket, which has none."""
+        method: str = self.scope.get("method", "WS")
+        return method
+
+    @property
     def client(self) -> str | None:
         """The client's address, as far as trusted proxies let us know."""
         peer = self.scope.get("client")

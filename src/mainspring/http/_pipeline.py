@@ -117,7 +117,8 @@ class Pipeline:
         if exchange.error is None:
             # The two hold each other; apart, they are gone at once and not when the collector comes by. A defect
             # stays in view of who called; its traceback is held by the frames anyway.
-            del exchange.scope[SCOPE_KEY]
+            # Within a Mainspring application that is mounted in another, the inner one has taken its own away already.
+            exchange.scope.pop(SCOPE_KEY, None)
 
     def _precheck(self, exchange: Exchange) -> Reply | None:
         try:

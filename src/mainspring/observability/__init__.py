@@ -4,7 +4,7 @@ from ._access import write_access
 from ._context import LogContext, current_context, enter_context, leave_context, use_context
 from ._exposition import Exposition, prometheus_installed
 from ._families import Family, single
-from ._levels import LogLevels
+from ._levels import Level, LogLevels
 from ._logger import ACCESS, Logger, get_logger
 from ._logging import buffer_logs, configure_logging, flush_logs
 from ._loop_watch import LoopWatch
@@ -13,7 +13,7 @@ from ._redaction import REDACTED, redact, redact_error
 from ._seats import RUN_DIRECTORY, Seat, run_directory, try_lock
 from ._sentry import ErrorReports
 from ._traceparent import TraceParent, new_trace_id, parse_traceparent
-from ._tracing import Call, Tracing, begin_call, continue_trace, current_traceparent, is_traced, span
+from ._tracing import Call, Tracing, begin_call, continue_trace, current_traceparent, is_traced, span, type_of
 
 __all__ = [
     "ACCESS",
@@ -23,6 +23,7 @@ __all__ = [
     "ErrorReports",
     "Exposition",
     "Family",
+    "Level",
     "LogContext",
     "LogLevels",
     "Logger",
@@ -51,6 +52,7 @@ __all__ = [
     "single",
     "span",
     "try_lock",
+    "type_of",
     "use_context",
     "write_access",
 ]

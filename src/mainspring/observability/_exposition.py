@@ -3,25 +3,15 @@
 import threading
 from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from ._families import Family, Source, dumped, exposed, foreign, loaded, merged
 from ._seats import Seat
 
 if TYPE_CHECKING:
+    from wsgiref.simple_server import WSGIServer
+
     from prometheus_client import Metric
-
-
-class Server(Protocol):
-    """A listener of its own for scrapes."""
-
-    server_port: int
-
-    def shutdown(self) -> None:
-        """Stop serving."""
-
-    def server_close(self) -> None:
-        """Give the port back."""
 
 
 def prometheus_installed() -> bool:
@@ -82,7 +72,7 @@ class Exposition:
         write, content_type = choose_encoder(accept)
         return write(self), content_type
 
-    def serve(self, host: str, port: int) -> Server:
+    def serve(self, host: str, port: int) -> "WSGIServer":
         """Answer scrapes on a port of its own, from a thread: also while the event loop is stuck.
 
         Raises:

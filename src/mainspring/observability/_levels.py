@@ -5,13 +5,13 @@ import logging
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
 import orjson
 
-from mainspring.kernel import Clock, SystemClock
+from mainspring.kernel import Clock
 
 from ._logger import get_logger
 from ._seats import locked, replace
@@ -47,13 +47,13 @@ class LogLevels:
         clock: Says when an override ends.
     """
 
-    def __init__(self, clock: Clock | None = None) -> None:
-        self._clock = clock or SystemClock()
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._file: Path | None = None
         self._seen: tuple[int, int] | None = None
         self._lock = threading.RLock()
         self._overrides: dict[str, Override] = {}
-        self._toggled = float("-inf")
+        self._toggled = 0.0
         # What the loggers had before, by name.
         self._before: dict[str, int] = {}
 
@@ -67,10 +67,9 @@ class LogLevels:
         self._file = directory / _FILE
         self.follow()
 
-    def set(self, level: Level, *, logger: str = "", minutes: float | None = None) -> Override:
+    def set(self, level: Level, *, minutes: float, logger: str = "") -> Override:
         """Change a logger's level, for all workers; it falls back by itself after so many minutes."""
-        until = None if minutes is None else self._now() + timedelta(minutes=minutes).total_seconds()
-        override = Override(logger, level, until)
+        override = Override(logger, level, self._now() + timedelta(minutes=minutes).total_seconds())
         with self._changing() as held:
             held[logger] = override
         return override
@@ -126,7 +125,7 @@ class LogLevels:
     def _tell(self, logger: logging.Logger, override: Override | None) -> None:
         until = None
         if override is not None and override.until is not None:
-            until = self._clock.now() + timedelta(seconds=override.until - self._now())
+            until = datetime.fromtimestamp(override.until, UTC)
         level = logging.getLevelName(logger.getEffectiveLevel())
         _log.warning(
             f"Log level of {logger.name} is now {level}",
@@ -152,11 +151,10 @@ class LogLevels:
         assert self._file is not None
         try:
             content = orjson.loads(self._file.read_bytes())
-            self._toggled = content["toggled"] if content["toggled"] is not None else float("-inf")
+            self._toggled = content["toggled"]
             return {row["logger"]: Override(**row) for row in content["overrides"]}
         except (OSError, ValueError, TypeError, KeyError):
             return {}
 
     def _write(self, file: Path, held: dict[str, Override]) -> None:
-        toggled = None if self._toggled == float("-inf") else self._toggled
-        replace(file, orjson.dumps({"toggled": toggled, "overrides": list(held.values())}))
+        replace(file, orjson.dumps({"toggled": self._toggled, "overrides": list(held.values())}))

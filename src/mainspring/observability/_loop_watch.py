@@ -28,8 +28,10 @@ _MOST_FRAMES = 30
 _CALLERS = frozenset(
     {"asyncio.runners", "asyncio.base_events", "asyncio.events", "fastapi.routing", "fastapi.dependencies.utils"}
 )
-_AROUND = ("asyncio.", "uvicorn.", "starlette.", "fastapi.", "anyio.", "contextlib.")
-_AROUND_OURS = ("mainspring.http.", "mainspring.app.", "mainspring.testing.")
+_AROUND = (
+    *("asyncio.", "uvicorn.", "starlette.", "fastapi.", "anyio.", "contextlib."),
+    *("mainspring.http.", "mainspring.app.", "mainspring.testing."),
+)
 
 
 class _Place(NamedTuple):
@@ -156,7 +158,7 @@ def _trimmed(places: list[_Place]) -> list[_Place]:
     places.reverse()
     called = max((index for index, place in enumerate(places) if place.module in _CALLERS), default=-1) + 1
     inside = places[called:]
-    own = list(dropwhile(lambda place: f"{place.module}.".startswith(_AROUND + _AROUND_OURS), inside))
+    own = list(dropwhile(lambda place: f"{place.module}.".startswith(_AROUND), inside))
     return (own or inside or places)[-_MOST_FRAMES:]
 
 

@@ -26,7 +26,6 @@ def run_directory() -> Path | None:
 class Note(NamedTuple):
     """What was last written at a seat, and whether its writer is still there."""
 
-    seat: int
     alive: bool
     content: bytes
 
@@ -69,7 +68,7 @@ class Seat:
             if number != self.number:
                 # Asked before reading: whoever takes the seat in between has already taken over what it held.
                 alive = self._is_taken(number)
-                yield Note(number, alive, self._read(number))
+                yield Note(alive, self._read(number))
 
     def leave(self) -> None:
         """Give the seat back; what was written stays."""

@@ -36,11 +36,11 @@ class AccessLog(Stage):
             level = logging.DEBUG
         else:
             level = logging.INFO
-        method = scope.get("method", "WS")
+        method = exchange.method
         fields = {
             "method": method,
             "path": path,
-            "route": exchange.template or exchange.route,
+            "route": exchange.route,
             "status": status,
             "duration_ms": round(exchange.seconds * 1000, 2),
             "bytes": exchange.sent,

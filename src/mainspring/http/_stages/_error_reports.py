@@ -24,7 +24,6 @@ class ErrorReporting(Stage):
     @override
     def finish(self, exchange: Exchange) -> None:
         if exchange.error is not None:
-            method = exchange.scope.get("method", "WS")
             # Without a route there is no handler that could fail; the path would be one group per id.
-            transaction = f"{method} {exchange.route or '(no route)'}"
+            transaction = f"{exchange.method} {exchange.route or '(no route)'}"
             self._reports.report(exchange.error, context=exchange.log, transaction=transaction)

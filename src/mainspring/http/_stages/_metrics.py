@@ -2,7 +2,6 @@
 
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterator
-from time import perf_counter
 from typing import ClassVar, override
 
 from mainspring.http._exchange import ACCEPTED, Exchange
@@ -23,8 +22,9 @@ _SUM = len(BOUNDS) + 1
 _BYTES = _SUM + 1
 _EMPTY = [0.0] * (_BYTES + 1)
 
-# RFC 9110 section 9.3, and RFC 5789.
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"})
+# RFC 9110 section 9.3, RFC 5789, and the one that OpenTelemetry's semantic conventions add.
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"})
+"""Those that are told by their names."""
 _LABELS = ("method", "route", "status")
 
 
@@ -54,18 +54,18 @@ class Metrics(Stage):
             ended = (exchange.route or UNMATCHED, _outcome(exchange))
             self._sockets[ended] = self._sockets.get(ended, 0) + 1
             return
-        route = exchange.template or exchange.route or UNMATCHED
+        route = exchange.route or UNMATCHED
         status = exchange.status or CLIENT_CLOSED_REQUEST
         series = self._series.get((scope["method"], route, status))
         if series is None:
             series = self._new(scope["method"], route, status)
-        seconds = perf_counter() - exchange.began
+        seconds = exchange.seconds
         series[bisect_left(BOUNDS, seconds)] += 1
         series[_SUM] += seconds
         series[_BYTES] += exchange.sent
 
     def _new(self, method: str, route: str, status: int) -> list[float]:
-        known = method if method in _METHODS else OTHER_METHOD
+        known = method if method in METHODS else OTHER_METHOD
         return self._series.setdefault((known, route, status), list(_EMPTY))
 
     def families(self, in_flight: Callable[[], Collection[Exchange]]) -> Iterator[Family]:

@@ -7,12 +7,7 @@ _BELOW = f"{_HEALTH}/"
 _EXACT = frozenset({_HEALTH, METRICS_PATH})
 
 
-def is_health(path: str) -> bool:
-    """Whether a path is one of the health checks, and not merely one that begins with these letters."""
-    return path == _HEALTH or path.startswith(_BELOW)
-
-
 def is_probe(path: str) -> bool:
-    """Whether a path is a health check or the metrics."""
+    """Whether a path is a health check, and not merely one that begins with these letters, or the metrics."""
     # In one go: every request asks.
     return path in _EXACT or path.startswith(_BELOW)

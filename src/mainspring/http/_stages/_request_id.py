@@ -1,12 +1,11 @@
 """Gives every request a name."""
 
-import os
 import re
-from random import Random
 from typing import override
 
 from mainspring.http._exchange import Exchange, HeaderList, Reply
 from mainspring.http._pipeline import Stage
+from mainspring.observability import new_trace_id
 
 # Long enough for every id scheme in use, and nothing that could break a log line or a header.
 _WELL_FORMED = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:/+=@-]{7,127}")
@@ -24,14 +23,6 @@ class RequestId(Stage):
     purpose = "accepts or makes X-Request-ID; on every log line and answer"
     cost = "1 to 5 µs"
 
-    def __init__(self) -> None:
-        # 128 random bits. They need not be unguessable, since they give no access to anything; they must differ over
-        # processes, also when one forks with this object in it.
-        random = Random()  # noqa: S311 -- no secret
-        self._bits = random.getrandbits
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=random.seed)
-
     @override
     def request(self, exchange: Exchange) -> Reply | None:
         for name in _NAMES:
@@ -40,7 +31,7 @@ class RequestId(Stage):
                 exchange.log.request_id = given.decode("ascii")
                 return None
         # Of a trace id's form (W3C Trace Context, level 2), so that one name serves for both.
-        exchange.log.request_id = exchange.log.trace_id = f"{self._bits(128):032x}"
+        exchange.log.request_id = exchange.log.trace_id = new_trace_id()
         return None
 
     @override

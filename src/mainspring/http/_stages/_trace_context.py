@@ -11,13 +11,13 @@ _TRACE_ID = re.compile(r"(?!0{32})[0-9a-f]{32}")
 
 
 class TraceContext(Stage):
-    """Takes the caller's trace id from `traceparent`; a request without one begins a trace of its own.
+    """Takes the caller's trace id from `traceparent`, or the request id where that has the form of one, as ours have.
 
     A header that is malformed is ignored, as the specification asks (section 4.3): the trace is begun anew.
     """
 
     name = "trace-context"
-    purpose = "trace id from traceparent, or a new one; on every log line"
+    purpose = "trace id from traceparent, or the request id if it is of that form"
     cost = "under 1 µs"
 
     @override

@@ -5,12 +5,12 @@ from typing import override
 
 from mainspring.http._exchange import Exchange, Reply
 from mainspring.http._pipeline import Stage
-from mainspring.observability import REDACTED, Tracing, new_trace_id, redact
+from mainspring.observability import REDACTED, Tracing, new_trace_id, redact, type_of
 
+from ._metrics import METHODS, OTHER_METHOD
 from ._probes import is_probe
 from ._trace_context import join
 
-_METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"})
 _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
 
@@ -68,9 +68,8 @@ class TracingStage(Stage):
 
 
 def _name_of(exchange: Exchange) -> str:
-    scope, route = exchange.scope, exchange.route
-    method = scope.get("method", "WS")
-    if method not in _METHODS and method != "WS":
+    method, route = exchange.method, exchange.route
+    if method not in METHODS and method != "WS":
         method = "HTTP"
     # Never the path: names are what a backend groups by.
     return f"{method} {route}" if route is not None else method
@@ -88,8 +87,8 @@ def _attributes(exchange: Exchange) -> dict[str, str | int]:
         "server.address": address,
         "server.port": port,
     }
-    if method not in _METHODS:
-        said["http.request.method"], said["http.request.method_original"] = "_OTHER", method
+    if method not in METHODS:
+        said["http.request.method"], said["http.request.method_original"] = OTHER_METHOD, method
     if route is not None:
         said["http.route"] = route
         if "{" in route and _hides_secret(route):
@@ -110,8 +109,7 @@ def _attributes(exchange: Exchange) -> dict[str, str | int]:
 def _error_of(exchange: Exchange) -> str | None:
     """The value of `error.type`, None where nothing has failed; a refusal (4xx) is the caller's failure, not ours."""
     if exchange.error is not None:
-        kind = type(exchange.error)
-        return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+        return type_of(exchange.error)
     if exchange.status >= 500:
         return str(exchange.status)
     return "client_closed_request" if exchange.status == 0 else None

@@ -1,6 +1,6 @@
 """Tracing with OpenTelemetry's SDK: imported only where an endpoint is set, since the extra may be missing."""
 
 from ._provider import Spans
-from ._span import ServerSpan, fail
+from ._span import fail
 
-__all__ = ["ServerSpan", "Spans", "fail"]
+__all__ = ["Spans", "fail"]

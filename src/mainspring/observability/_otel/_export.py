@@ -73,7 +73,7 @@ class Batches(BatchSpanProcessor):
     """
 
     def __init__(self, exporter: Exporter) -> None:
-        self._most = int(os.environ.get("OTEL_BSP_MAX_QUEUE_SIZE") or _MOST_WAITING)
+        self._most = _most_waiting()
         self._exporter = exporter
         self._ended = count(1)
         self._told = 0
@@ -112,6 +112,15 @@ class Batches(BatchSpanProcessor):
             _log.warning("Spans were lost: the collector does not take them", spans=lost - self._told, in_all=lost)
             self._told = lost
             self._quiet_until = time.monotonic() + _SECONDS_BETWEEN_COMPLAINTS
+
+
+def _most_waiting() -> int:
+    try:
+        return int(os.environ.get("OTEL_BSP_MAX_QUEUE_SIZE") or _MOST_WAITING)
+    except ValueError:
+        # As the SDK does with its variables.
+        _log.warning("OTEL_BSP_MAX_QUEUE_SIZE is no number; the default holds", spans=_MOST_WAITING)
+        return _MOST_WAITING
 
 
 class _Seldom(logging.Filter):

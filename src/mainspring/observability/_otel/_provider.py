@@ -74,11 +74,6 @@ class Spans:
         self.tracer = self._provider.get_tracer("mainspring", version, _SCHEMA)
         _door.open(self._provider)
 
-    @property
-    def lost(self) -> int:
-        """Spans that the queue had no room for or the collector did not take."""
-        return self._batches.lost
-
     def begin(self, trace_id: str) -> Begun:
         """Begin the span of a request that begins a trace, and make it the current one."""
         number = int(trace_id, 16)

@@ -15,6 +15,7 @@ from opentelemetry.util.types import Attributes, AttributeValue
 
 from mainspring.observability._context import current_context
 from mainspring.observability._traceparent import new_span_id
+from mainspring.observability._tracing import type_of
 
 _UNNAMED = "HTTP"
 _UNSET, _ERROR = Status(StatusCode.UNSET), Status(StatusCode.ERROR)
@@ -150,9 +151,3 @@ def fail(span: Span, error: BaseException | str) -> None:
     """Mark a span as failed, by the kind of the error: the log line of its trace has message and traceback."""
     span.set_attribute("error.type", error if isinstance(error, str) else type_of(error))
     span.set_status(StatusCode.ERROR)
-
-
-def type_of(error: BaseException) -> str:
-    """The value of `error.type` and `exception.type`: the full name of the class."""
-    kind = type(error)
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
