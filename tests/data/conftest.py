@@ -1,6 +1,6 @@
 """A small library as a service: authors, books, copies. Its tables stand in a metadata of their own."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +15,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from mainspring.data import Base, Identified, Timestamped, relationship
 from mainspring.data import database_url as data_url
 from mainspring.testing import Schema
+from tests.data.revisions import Stock
 
 
 class LibraryBase(Base):
@@ -54,6 +55,15 @@ def library() -> Any:
 @pytest.fixture
 def database_schema() -> Schema:
     return Schema(tables=LibraryBase.metadata)
+
+
+@pytest.fixture
+def empty(tmp_path, monkeypatch) -> Iterator[Stock]:
+    """No revision yet."""
+    monkeypatch.syspath_prepend(tmp_path)
+    stock = Stock(tmp_path)
+    yield stock
+    stock.forget()
 
 
 @pytest.fixture(scope="session")

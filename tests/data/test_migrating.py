@@ -11,9 +11,8 @@ import pytest
 from sqlalchemy import MetaData
 
 from mainspring.data import MigrationBlocked, MigrationLimits, Migrator
-from mainspring.kernel import Migrations, Module, new_id
+from mainspring.kernel import Module
 from mainspring.testing import Schema
-from tests.data.revisions import write_revision
 
 pytestmark = pytest.mark.databases("postgresql")
 EMPTY = Schema(tables=MetaData())
@@ -34,18 +33,13 @@ def database_schema() -> Schema:
 
 
 @pytest.fixture
-def history(tmp_path, monkeypatch):
+def history(empty):
     """`history(upgrade, ...)`: a module with those revisions."""
-    monkeypatch.syspath_prepend(tmp_path)
-    package = f"stock_{new_id().hex}"
-    folder = tmp_path / package
-    folder.mkdir()
-    (folder / "__init__.py").touch()
 
     def write(*upgrades: str) -> Module:
         for number, upgrade in enumerate(upgrades, start=1):
-            write_revision(folder, "stock", number, upgrade, "pass")
-        return Module(name="stock", migrations=Migrations(package=package, models=package))
+            empty.revision(number, upgrade, "pass")
+        return empty.module
 
     return write
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 
 @dataclass(slots=True)
@@ -18,7 +18,7 @@ class Waiver:
 
     reason: str
     rules: frozenset[str]
-    used: set[str] = field(default_factory=set)
+    used: bool = False
 
     def covers(self, rule: str) -> bool:
         """Whether it waives this rule."""

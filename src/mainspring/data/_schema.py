@@ -3,7 +3,9 @@
 
 from sqlalchemy import Connection, inspect
 
-_OURS = ("alembic_version", "alembic_digest")
+from ._digests import DIGESTS
+
+_OURS = ("alembic_version", DIGESTS)
 _OWN = "n.nspname !~ '^(pg_|information_schema$)'"
 # What belongs to an extension comes and goes with it.
 _FREE = "NOT EXISTS (SELECT 1 FROM pg_depend e WHERE e.objid = {}.oid AND e.deptype = 'e')"
@@ -34,7 +36,7 @@ _POSTGRESQL = (
         JOIN pg_namespace n ON n.oid = c.relnamespace WHERE NOT t.tgisinternal AND {_OWN}""",
     f"""SELECT 'policy ' || p.polrelid::regclass || ' ' || p.polname || ' ' || p.polcmd::text || coalesce(pg_get_expr(p.polqual, p.polrelid), '')
         FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE {_OWN}""",
-    "SELECT 'schema ' || n.nspname FROM pg_namespace n WHERE n.nspname !~ '^(pg_|information_schema$)'",
+    f"SELECT 'schema ' || n.nspname FROM pg_namespace n WHERE {_OWN}",
     "SELECT 'extension ' || extname FROM pg_extension",
 )  # fmt: skip
 

@@ -10,7 +10,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from mainspring.observability import begin_call, is_traced
 
-_SYSTEMS = {"sqlite": "sqlite", "postgresql": "postgresql"}
 _KEY = "mainspring.call"
 _TEXT = re.compile(r"'(?:[^']|'')*'?")
 _TABLE = re.compile(r"\b(?:FROM|INTO|UPDATE|TABLE(?:\s+IF(?:\s+NOT)?\s+EXISTS)?)\s+([\w.\"]+)", re.IGNORECASE)
@@ -20,7 +19,7 @@ _LONGEST = 4096
 def trace_statements(engine: AsyncEngine) -> None:
     """Make spans of an engine's statements: their text with placeholders, never their parameters."""
     url = engine.url
-    where: dict[str, Any] = {"db.system.name": _SYSTEMS.get(url.get_backend_name(), url.get_backend_name())}
+    where: dict[str, Any] = {"db.system.name": url.get_backend_name()}
     if url.host:
         where |= {"server.address": url.host, "server.port": url.port or 5432, "db.namespace": url.database or ""}
 

@@ -9,11 +9,11 @@ from ._logger import ACCESS, Logger, get_logger
 from ._logging import buffer_logs, configure_logging, flush_logs
 from ._loop_watch import LoopWatch
 from ._outbound import send_traced
-from ._redaction import REDACTED, redact, redact_error
+from ._redaction import REDACTED, redact, redact_error, type_of
 from ._seats import RUN_DIRECTORY, Seat, run_directory, try_lock
 from ._sentry import ErrorReports
 from ._traceparent import TraceParent, new_trace_id, parse_traceparent
-from ._tracing import Call, Tracing, begin_call, continue_trace, current_traceparent, is_traced, span, type_of
+from ._tracing import Call, Tracing, begin_call, continue_trace, current_traceparent, is_traced, span
 
 __all__ = [
     "ACCESS",

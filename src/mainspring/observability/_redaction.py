@@ -114,3 +114,9 @@ def _field(name: Any, value: Any, depth: int) -> Any:
 def _is_secret(name: str) -> bool:
     words = _HUMP.sub("_", name).replace("-", "_").replace(".", "_")
     return _SECRET_NAME.search(words.lower()) is not None
+
+
+def type_of(error: BaseException) -> str:
+    """The value of `error.type` and `exception.type`: the full name of the class."""
+    kind = type(error)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"

@@ -201,9 +201,3 @@ def _parsed(headers: str) -> dict[str, str]:
             raise ValueError("The headers are malformed. Write name=value,name=value.")
         parsed[match[1].lower()] = unquote(match[2])
     return parsed
-
-
-def type_of(error: BaseException) -> str:
-    """The value of `error.type` and `exception.type`: the full name of the class."""
-    kind = type(error)
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"

@@ -1,17 +1,12 @@
 """A module with a history, written by the test and checked without a database or applied to a real one."""
 
-import sys
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from sqlalchemy import MetaData, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from mainspring.data import Migrator, database_url
-from mainspring.kernel import Migrations, Module, new_id
+from mainspring.data import database_url
 from mainspring.testing import Schema
-from tests.data.revisions import write_revision
+from tests.data.revisions import Stock
 
 EMPTY = Schema(tables=MetaData())
 LIBRARY = """
@@ -41,40 +36,6 @@ LIBRARY = """
         " SELECT n % 100 + 1, 'book ' || n, 'isbn ' || n, n, now(), 'sad' FROM generate_series(1, 3000) AS n"
     )
 """
-
-
-class Stock:
-    """One module with revisions stock_0001, stock_0002 and so on."""
-
-    def __init__(self, folder: Path) -> None:
-        self.package = f"stock_{new_id().hex}"
-        self.folder = folder / self.package
-        self.folder.mkdir()
-        (self.folder / "__init__.py").touch()
-        self.module = Module(name="stock", migrations=Migrations(package=self.package, models=self.package))
-
-    def revision(self, number: int, upgrade: str, downgrade: str = "raise NotImplementedError", down: int = -1) -> Path:
-        return write_revision(self.folder, "stock", number, upgrade, downgrade, down=down)
-
-    def migrator(self, url: str = "sqlite:///unused.db", **options) -> Migrator:
-        return Migrator(url, [self.module], **options)
-
-    async def check(self, since: str = "stock_0001", **options):
-        return await self.migrator().safety(since=since, **options)
-
-    def forget(self) -> None:
-        """Let another test's module of this name be imported."""
-        for name in [n for n in sys.modules if n.partition(".")[0] == self.package]:
-            del sys.modules[name]
-
-
-@pytest.fixture
-def empty(tmp_path, monkeypatch) -> Iterator[Stock]:
-    """No revision yet."""
-    monkeypatch.syspath_prepend(tmp_path)
-    stock = Stock(tmp_path)
-    yield stock
-    stock.forget()
 
 
 @pytest.fixture

@@ -57,10 +57,12 @@ def idempotent(*, by: Callable[..., Any] | None = None, required: bool = False) 
             raise BadRequest("Idempotency-Key is 1 to 255 visible ASCII characters.")
         registry: Registry = request.app.state.registry
         keys = registry.get(IdempotencyKeys)
+        # Before the claim: where there is no gate, nobody would ever give the key back.
+        hold = hold_of(request.scope)
         claimed = await keys.claim(
             session, principal=str(principal), key=key[1], fingerprint=await _fingerprint(request)
         )
-        hold_of(request.scope).take(keys, claimed, session)
+        hold.take(keys, claimed, session)
 
     made: Dependency = Depends(claim, scope="function")
     return made

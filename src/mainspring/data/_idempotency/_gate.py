@@ -65,11 +65,11 @@ class Hold:
                 await self.roll_back()
                 await self._forward(message)
             elif _is_endless(message):
-                await self._release(None)
+                await self._answer(None)
         else:
             self._body += message.get("body", b"")
             if not message.get("more_body", False):
-                await self._release(self._body)
+                await self._answer(self._body)
 
     async def roll_back(self) -> None:
         """Undo what was not committed; for an answer that never came."""
@@ -82,7 +82,7 @@ class Hold:
         if self._keys is not None and self._claim is not None:
             self._keys.release(self._claim)
 
-    async def _release(self, body: bytes | None) -> None:
+    async def _answer(self, body: bytes | None) -> None:
         assert self._start is not None
         start = self._start
         try:

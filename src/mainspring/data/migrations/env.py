@@ -15,8 +15,6 @@ from sqlalchemy.orm import Mapper
 
 from mainspring.data import Base, UtcDateTime, utc_now
 
-DIGESTS = "alembic_digest"
-
 
 def _tables_of(package: str) -> set[str]:
     mappers: list[Mapper[Any]] = list(Base.registry.mappers)
@@ -31,8 +29,6 @@ def _include(owner: str | None) -> Any:
     owned = _tables_of(owner) if owner else None
 
     def include(item: Any, name: str | None, kind: str, *_: Any) -> bool:
-        if kind == "table" and name == DIGESTS:
-            return False
         if owned is None:
             return True
         table = name if kind == "table" else getattr(getattr(item, "table", None), "name", None)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ._recorded import Statement
-from ._sql import Node, names, qualified, type_name, walk
+from ._sql import Node, dotted, names, qualified, type_name, walk
 
 type Moment = tuple[str, int]
 """A revision and a transaction in it."""
@@ -225,7 +225,7 @@ def _index(catalog: Catalog, statement: Statement) -> None:
 def _drop(catalog: Catalog, statement: Statement) -> None:
     for item in statement.node.get("objects", ()):
         parts = names(item["list"]["items"]) if "list" in item else []
-        name = ".".join(part for part in parts if part != "public")
+        name = dotted(parts)
         if statement.node["remove_type"] == "OBJECT_TABLE":
             catalog.tables.pop(name, None)
         elif statement.node["remove_type"] == "OBJECT_VIEW":
@@ -243,11 +243,21 @@ def _rename(catalog: Catalog, statement: Statement) -> None:
     if table is None:
         return
     if node["rename_type"] == "OBJECT_TABLE":
-        catalog.tables[node["newname"]] = catalog.tables.pop(name)
+        catalog.tables[qualified(node["relation"] | {"relname": node["newname"]})] = catalog.tables.pop(name)
     elif node["rename_type"] == "OBJECT_COLUMN" and node["subname"] in table.columns:
-        table.columns[node["newname"]] = table.columns.pop(node["subname"])
+        _rename_column(table, node["subname"], node["newname"])
     elif node["rename_type"] == "OBJECT_TABCONSTRAINT" and node["subname"] in table.constraints:
         table.constraints[node["newname"]] = table.constraints.pop(node["subname"])
+
+
+def _rename_column(table: Table, old: str, new: str) -> None:
+    table.columns[new] = table.columns.pop(old)
+    for index in table.indexes.values():
+        index.columns = tuple(new if column == old else column for column in index.columns)
+    for constraint in table.constraints.values():
+        constraint.columns = tuple(new if column == old else column for column in constraint.columns)
+        if constraint.proves == old:
+            constraint.proves = new
 
 
 def _move(catalog: Catalog, statement: Statement) -> None:

@@ -12,7 +12,8 @@ from sqlalchemy import MetaData
 
 from . import _columns, _constraints, _history, _indexes, _objects, _transactions
 from ._catalog import Catalog
-from ._findings import Case, Finding, Hit, Step, finding
+from ._code import sql
+from ._findings import Case, Finding, Hit, Step, finding, release, revision
 from ._recorded import RecordedRevision, Recording, Statement
 from ._recording import record
 from ._rules import RULES
@@ -45,14 +46,14 @@ _STATEMENTS: Mapping[str, tuple[_Rule, ...]] = {
     "create_stmt": (_objects.columns,),
     "delete_stmt": (_transactions.rows,),
     "do_stmt": (_transactions.opaque,),
-    "drop_stmt": (_objects.drop,),
+    "drop_stmt": (_objects.drop, _indexes.drop),
     "dropdb_stmt": (_objects.drop_database,),
     "index_stmt": (_indexes.create,),
     "insert_stmt": (_transactions.rows,),
     "lock_stmt": (_objects.lock,),
     "refresh_mat_view_stmt": (_indexes.refresh,),
     "reindex_stmt": (_indexes.reindex,),
-    "rename_stmt": (_objects.rename,),
+    "rename_stmt": (_objects.rename, _columns.rename),
     "transaction_stmt": (_transactions.by_hand,),
     "truncate_stmt": (_objects.truncate,),
     "update_stmt": (_transactions.rows,),
@@ -118,10 +119,10 @@ class Situation:
     """
 
     metadata: MetaData
-    server: int = 180000
-    enabled: AbstractSet[str] = frozenset()
-    invalid_indexes: Sequence[str] = ()
-    edited: AbstractSet[str] = frozenset()
+    server: int
+    enabled: AbstractSet[str]
+    invalid_indexes: Sequence[str]
+    edited: AbstractSet[str]
 
 
 class Check:
@@ -149,7 +150,7 @@ class Check:
         """Follow the whole history, oldest first, and check the selected revisions."""
         catalog, recorded, hits = Catalog(), list[RecordedRevision](), list[tuple[RecordedRevision, Hit]]()
         for script in history:
-            before = deepcopy(catalog)
+            before = deepcopy(catalog) if script.revision in selected else catalog
             one = self._record(script, catalog, downgrade=script.revision in selected)
             recorded.append(one)
             if script.revision in selected:
@@ -157,11 +158,11 @@ class Check:
                 self._whole(one, before)
         for one in recorded:
             if one.id in selected:
-                self._about(one, None, _history.unfinished(catalog, one.id))
-                hits += [(one, _history.edited(one.id, one.path))] if one.id in self._situation.edited else []
-            elif one.id in self._situation.edited:
+                for hit in _history.unfinished(catalog, one.id):
+                    self._add(one, None, hit)
+            if one.id in self._situation.edited:
                 hits.append((one, _history.edited(one.id, one.path)))
-        hits += _history.heads(recorded, _parents(history))
+        hits += _history.heads(one for one, script in zip(recorded, history, strict=True) if script.is_head)
         for one, hit in hits:
             self._add(one, None, hit)
         self._database()
@@ -199,10 +200,6 @@ class Check:
         yield from _objects.unqualified(case)
         for rule in _STATEMENTS.get(this.kind, ()):
             yield from rule(case)
-        if this.kind == "drop_stmt" and this.node["remove_type"] == "OBJECT_INDEX":
-            yield from _indexes.drop(case)
-        if this.kind == "rename_stmt" and this.node["rename_type"] == "OBJECT_COLUMN":
-            yield from _columns.rename(case)
         for item in this.node.get("cmds", ()) if this.kind == "alter_table_stmt" else ():
             case.node = item["alter_table_cmd"]
             for rule in _COMMANDS.get(case.node["subtype"], ()):
@@ -219,10 +216,6 @@ class Check:
             if not waiver.used:
                 self._report.unused.append(Unused(one.id, str(one.path), line, waiver.reason))
 
-    def _about(self, one: RecordedRevision, this: Statement | None, hits: Iterator[Hit]) -> None:
-        for hit in hits:
-            self._add(one, this, hit)
-
     def _database(self) -> None:
         nowhere = RecordedRevision("", "", "", Path(), Recording(), Recording())
         for name in self._situation.invalid_indexes:
@@ -234,30 +227,15 @@ class Check:
             return
         covering = [w for w in this.waivers if w.covers(rule.id)] if this else []
         if covering:
-            covering[-1].used.add(rule.id)
+            covering[-1].used = True
         reason = covering[-1].reason if covering else None
         self._report.findings.append(finding(hit, rule, one, this, waived=reason))
 
 
-def _parents(history: Sequence[Script]) -> dict[str, str]:
-    """Each revision and the one that it comes after; of a merge, all of them."""
-    found: dict[str, str] = {}
-    for script in history:
-        down = script.down_revision
-        for parent in (down,) if isinstance(down, str) else down or ():
-            found[f"{script.revision}>{parent}"] = parent
-    return found
-
-
 def _noted(this: Statement) -> tuple[Step, ...]:
-    from ._code import sql  # noqa: PLC0415 -- only for what the recording noted
-    from ._findings import release, revision  # noqa: PLC0415
-    from ._sql import parse  # noqa: PLC0415
-
     assert this.note
     if this.note[0] == "several-statements":
         return (revision("One call for each.", sql(this.sql), "# … and so on for the others"),)
     if this.note[0] == "table-copy":
         return (revision('Without recreate="always"; "auto" copies on SQLite only, where it has to.', "pass"),)
-    del parse
     return (release("Correct the statement; `mainspring db upgrade --sql` prints what would be sent."),)

@@ -202,6 +202,16 @@ def _definition(node: Node) -> str:
     return written.partition(" ADD ")[2].removesuffix(" NOT VALID")
 
 
+def alter_column(table: str, column: str, change: str) -> str:
+    """`op.alter_column` with one change, as keyword arguments."""
+    return f"op.alter_column({_bare(table)}, {quoted(column)}, {change}{_schema(table)})"
+
+
+def drop_check(table: str, name: str) -> str:
+    """`op.drop_constraint` of a check."""
+    return f'op.drop_constraint(op.f({quoted(name)}), {_bare(table)}, type_="check"{_schema(table)})'
+
+
 def validate(table: str, *constraints: str) -> list[str]:
     """Lines that check constraints against old rows."""
     return [sql(f"ALTER TABLE {ident(table)} VALIDATE CONSTRAINT {ident(name)}") for name in constraints]
@@ -219,8 +229,8 @@ def not_null(table: str, column: str) -> tuple[Step, ...]:
         revision(
             "Check the old rows while others write; NOT NULL then takes the constraint's word for it.",
             autocommit(*validate(table, name)),
-            f"op.alter_column({_bare(table)}, {quoted(column)}, nullable=False{schema})",
-            f'op.drop_constraint(op.f({quoted(name)}), {_bare(table)}, type_="check"{schema})',
+            alter_column(table, column, "nullable=False"),
+            drop_check(table, name),
         ),
     )
 

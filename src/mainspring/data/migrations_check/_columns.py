@@ -5,12 +5,14 @@ from collections.abc import Iterator
 from ._code import (
     add_column,
     add_constraint,
+    alter_column,
     assured,
     autocommit,
     backfilled,
     column_type,
+    drop_check,
     ident,
-    named,
+    index,
     not_null,
     python_type,
     quoted,
@@ -26,7 +28,7 @@ from ._sql import Node, expression, parse, qualified
 from ._types import needs_rewrite
 from ._volatility import volatile
 
-_NUMBERED = {
+NUMBERED = {
     "serial": "int",
     "serial4": "int",
     "bigserial": "bigint",
@@ -34,6 +36,7 @@ _NUMBERED = {
     "smallserial": "smallint",
     "serial2": "smallint",
 }
+"""The types of numbering columns, and what they store."""
 
 
 def add(case: Case) -> Iterator[Hit]:
@@ -45,8 +48,8 @@ def add(case: Case) -> Iterator[Hit]:
     kind, column = column_type(node), node["colname"]
     of = f"{case.table}.{column}"
     default = parts.get("CONSTR_DEFAULT")
-    filled = default is not None or kind in _NUMBERED or bool(parts.keys() & {"CONSTR_GENERATED", "CONSTR_IDENTITY"})
-    if kind in _NUMBERED or "CONSTR_IDENTITY" in parts:
+    filled = default is not None or kind in NUMBERED or bool(parts.keys() & {"CONSTR_GENERATED", "CONSTR_IDENTITY"})
+    if kind in NUMBERED or "CONSTR_IDENTITY" in parts:
         yield Hit("add-column-serial", f"Each row of {case.table} has to get a number.", _numbered(case, column, kind))
     if default is not None and volatile(default["raw_expr"]):
         written = expression(default["raw_expr"])
@@ -88,9 +91,9 @@ def drop(case: Case) -> Iterator[Hit]:
 
 def rename(case: Case) -> Iterator[Hit]:
     """`RENAME COLUMN`."""
-    old, new = case.node["subname"], case.node["newname"]
-    if not case.existing:
+    if case.node["rename_type"] != "OBJECT_COLUMN" or not case.existing:
         return
+    old, new = case.node["subname"], case.node["newname"]
     kind = type_of(case.catalog.tables.get(case.table), old)
     steps = _moved(case, old, new, kind, ident(old))
     keep = release(
@@ -129,7 +132,7 @@ def change_type(case: Case) -> Iterator[Hit]:
     if any(_makes_required(other, case.table, column) for other in [*case.earlier, case.statement, *case.later]):
         step = revision(
             "The type alone.",
-            f"op.alter_column({named(case.table)}, {quoted(column)}, type_={python_type(new) or 'sa.Text()'})",
+            alter_column(case.table, column, f"type_={python_type(new) or 'sa.Text()'}"),
         )
         first = steps if converts or needs_rewrite(old, new, indexed=indexed) else (step,)
         yield Hit(
@@ -147,7 +150,7 @@ def require(case: Case) -> Iterator[Hit]:
 def allow_null(case: Case) -> Iterator[Hit]:
     """`DROP NOT NULL`."""
     if case.existing:
-        line = f"op.alter_column({named(case.table)}, {quoted(case.node['name'])}, nullable=True)"
+        line = alter_column(case.table, case.node["name"], "nullable=True")
         steps = (
             release(f"Ship a release that takes NULL from {case.table}.{case.node['name']}."),
             revision("Then allow it.", assured("the running release takes NULL from it", "drop-not-null", line)),
@@ -161,7 +164,7 @@ def default(case: Case) -> Iterator[Hit]:
     known = table.columns.get(column) if table else None
     if "def" in case.node or not case.existing or not (known and known.not_null and known.default):
         return
-    line = f"op.alter_column({named(case.table)}, {quoted(column)}, server_default=None)"
+    line = alter_column(case.table, column, "server_default=None")
     steps = (
         release(f"Ship a release that always writes {case.table}.{column}."),
         revision("Then drop it.", assured(f"no running release leaves {column} out", "drop-default", line)),
@@ -186,20 +189,20 @@ def _normal(existing: str | None) -> str:
 def _defaulted(case: Case, column: str, kind: str, value: str, *, required: bool) -> tuple[Step, ...]:
     return (
         revision("The column, and the default for new rows only.", add_column(case.table, column, kind),
-                 f"op.alter_column({named(case.table)}, {quoted(column)}, server_default=sa.text({quoted(value)}))"),
+                 alter_column(case.table, column, f"server_default=sa.text({quoted(value)})")),
         revision("Old rows, in batches.", backfilled(case.table, column, value)),
         *(not_null(case.table, column) if required else ()),
     )  # fmt: skip
 
 
 def _numbered(case: Case, column: str, kind: str) -> tuple[Step, ...]:
-    number = _NUMBERED.get(kind, kind)
+    number = NUMBERED.get(kind, kind)
     sequence = f"{case.table}_{column}_seq"
     following = f"nextval('{ident(sequence)}')"
     return (
         revision("A sequence, the column, and the default for new rows only.",
                  sql(f"CREATE SEQUENCE {ident(sequence)}"), add_column(case.table, column, number),
-                 f"op.alter_column({named(case.table)}, {quoted(column)}, server_default=sa.text({quoted(following)}))",
+                 alter_column(case.table, column, f"server_default=sa.text({quoted(following)})"),
                  sql(f"ALTER SEQUENCE {ident(sequence)} OWNED BY {ident(case.table)}.{ident(column)}")),
         revision("Old rows, in batches.", backfilled(case.table, column, following)),
         *not_null(case.table, column),
@@ -232,8 +235,7 @@ def _referring(case: Case, column: str, kind: str, node: Node) -> tuple[Step, ..
     short = case.table.rpartition(".")[2]
     name = node.get("conname") or f"fk_{short}_{column}_{node['pktable']['relname']}"[:63]
     key = node | {"fk_attrs": [{"string": {"sval": column}}]}
-    index = f"ix_{short}_{column}"[:63]
-    built = f"op.create_index({quoted(index)}, {quoted(short)}, [{quoted(column)}], postgresql_concurrently=True, if_not_exists=True)"
+    built = index(f"ix_{short}_{column}"[:63], case.table, [quoted(column)], {})
     return (
         revision("The column, and the key for new rows.", add_column(case.table, column, kind),
                  add_constraint(case.table, name, key, valid=False)),
@@ -293,9 +295,7 @@ def _recheck(case: Case, column: str, new: str) -> tuple[Step, ...]:
     dropped, added, checked = [], [], []
     for name, constraint in table.constraints.items():
         if constraint.kind == "CONSTR_CHECK" and column in constraint.columns and constraint.node:
-            dropped.append(
-                f'op.drop_constraint(op.f({quoted(name)}), {quoted(case.table.rpartition(".")[2])}, type_="check")'
-            )
+            dropped.append(drop_check(case.table, name))
             added.append(add_constraint(case.table, name, constraint.node, valid=False))
             checked.append(name)
     return (

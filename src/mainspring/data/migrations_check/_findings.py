@@ -133,7 +133,7 @@ def finding(hit: Hit, rule: Rule, recorded: RecordedRevision, statement: Stateme
         rule=rule.id,
         level=rule.level,
         revision=recorded.id,
-        path=str(recorded.path),
+        path=str(recorded.path) if recorded.id else "",
         line=statement.line if statement else known.get("line", 0),
         operation=statement.operation if statement else known.get("operation", ""),
         sql=statement.sql if statement else "",

@@ -1,14 +1,14 @@
 """Rules about revisions as a whole, and about the history they form."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ._catalog import Catalog
-from ._code import assured, autocommit, ident, quoted, sql, validate
+from ._code import assured, autocommit, ident, index, quoted, sql, validate
 from ._findings import Hit, Step, release, revision
 from ._reading import does_nothing, unseen
 from ._recorded import RecordedRevision, Statement
-from ._sql import names, qualified
+from ._sql import dotted, names, qualified
 
 
 def followed(recorded: RecordedRevision) -> Iterator[tuple[int, str, str | None, Hit]]:
@@ -48,12 +48,11 @@ def downgrade(recorded: RecordedRevision, before: Catalog) -> Iterator[tuple[Sta
                 yield this, Hit("downgrade-loses-data", f"{what} was there before the upgrade.", (step,))
 
 
-def heads(revisions: Sequence[RecordedRevision], parents: dict[str, str]) -> Iterator[tuple[RecordedRevision, Hit]]:
-    """Modules whose history has several ends."""
+def heads(newest: Iterable[RecordedRevision]) -> Iterator[tuple[RecordedRevision, Hit]]:
+    """Modules whose history has several ends, among the revisions that none comes after."""
     found: dict[str, list[RecordedRevision]] = {}
-    for one in revisions:
-        if one.id not in parents.values():
-            found.setdefault(one.module, []).append(one)
+    for one in newest:
+        found.setdefault(one.module, []).append(one)
     for module, ends in found.items():
         if len(ends) > 1:
             first, *others = (one.id for one in ends)
@@ -73,9 +72,8 @@ def unfinished(catalog: Catalog, revision_id: str) -> Iterator[Hit]:
             if known.kind == "CONSTR_FOREIGN" and not _indexed(
                 table.indexes.values(), table.constraints.values(), known.columns
             ):
-                columns = ", ".join(map(quoted, known.columns))
-                index = f"ix_{name.rpartition('.')[2]}_{'_'.join(known.columns)}"[:63]
-                built = f"op.create_index({quoted(index)}, {quoted(name.rpartition('.')[2])}, [{columns}], postgresql_concurrently=True, if_not_exists=True)"
+                made = f"ix_{name.rpartition('.')[2]}_{'_'.join(known.columns)}"[:63]
+                built = index(made, name, list(map(quoted, known.columns)), {})
                 yield Hit(
                     "foreign-key-without-index",
                     f"{constraint} of {name}.",
@@ -106,7 +104,7 @@ def _open(rule: str) -> tuple[Step, ...]:
 def _taken(this: Statement) -> Iterator[tuple[str, str | None]]:
     if this.kind == "drop_stmt" and this.node["remove_type"] == "OBJECT_TABLE":
         for item in this.node["objects"]:
-            yield ".".join(part for part in names(item["list"]["items"]) if part != "public"), None
+            yield dotted(names(item["list"]["items"])), None
     elif this.kind == "truncate_stmt":
         for relation in this.node["relations"]:
             yield qualified(relation["range_var"]), None

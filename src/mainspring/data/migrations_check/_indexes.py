@@ -17,7 +17,7 @@ def create(case: Case) -> Iterator[Hit]:
     table, name = qualified(node["relation"]), node.get("idxname", "")
     known = case.catalog.tables.get(table)
     if node.get("concurrent"):
-        yield from _concurrent(case, f"index {name}", lambda: create_index(node))
+        yield from _concurrent(case, f"index {name}", lambda: create_index(_with_name(node)))
         if case.server in _CORRUPTING:
             yield Hit("index-corruption", f"This server has such a version: {case.server}.", _corruption(node))
     elif case.exists(node["relation"]) and not (known and known.partitioned and not node["relation"].get("inh")):
@@ -36,6 +36,8 @@ def create(case: Case) -> Iterator[Hit]:
 
 def drop(case: Case) -> Iterator[Hit]:
     """`DROP INDEX`."""
+    if case.node["remove_type"] != "OBJECT_INDEX":
+        return
     parts = [names(item["list"]["items"]) for item in case.node["objects"]]
     for name in parts:
         table = case.catalog.indexes.get(name[-1], "")

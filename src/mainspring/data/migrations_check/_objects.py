@@ -3,19 +3,12 @@
 from collections.abc import Iterator
 
 from ._code import assured, autocommit, backfilled, column_type, ident, named, sql
+from ._columns import NUMBERED
 from ._findings import Case, Hit, Step, release, revision
 from ._recorded import Statement
-from ._sql import Node, long_names, names, qualified, statement, type_name, walk
+from ._sql import Node, dotted, long_names, names, qualified, statement, walk
 
-_SMALL = {
-    "int": "bigint",
-    "integer": "bigint",
-    "smallint": "bigint",
-    "serial": "bigint",
-    "smallserial": "bigint",
-    "serial4": "bigint",
-    "serial2": "bigint",
-}
+_SMALL = frozenset({"int", "integer", "smallint", "serial", "smallserial", "serial4", "serial2"})
 
 
 def drop(case: Case) -> Iterator[Hit]:
@@ -28,7 +21,7 @@ def drop(case: Case) -> Iterator[Hit]:
     if case.node["remove_type"] not in {"OBJECT_TABLE", "OBJECT_VIEW"}:
         return
     for item in case.node["objects"]:
-        table = ".".join(part for part in names(item["list"]["items"]) if part != "public")
+        table = dotted(names(item["list"]["items"]))
         if case.catalog.is_new(table, case.revision) or case.catalog.views.get(table) == case.revision:
             continue
         if any(_makes(other, table) for other in case.later):
@@ -71,7 +64,7 @@ def rename(case: Case) -> Iterator[Hit]:
         )
     elif node["rename_type"] == "OBJECT_TABLE" and case.exists(node["relation"]):
         old = qualified(node["relation"])
-        yield from _renamed(case, old, node["newname"], case.statement.sql)
+        yield from _renamed(case, old, qualified(node["relation"] | {"relname": node["newname"]}), case.statement.sql)
 
 
 def move(case: Case) -> Iterator[Hit]:
@@ -166,17 +159,13 @@ def _column(case: Case, table: str, column: Node, keys: set[str]) -> Iterator[Hi
         yield Hit(
             "primary-key-32-bits", f"{table}.{name} is {kind}.", (release("Write `sa.BigInteger()`, or a UUID."),)
         )
-    if plain in {"serial", "bigserial", "smallserial", "serial4", "serial8", "serial2"}:
+    if plain in NUMBERED:
         yield Hit(
             "serial", f"{table}.{name} is {kind}.", (release("Write `sa.BigInteger(), sa.Identity(always=True)`."),)
         )
     if plain in {"char", "bpchar"}:
         yield Hit("char-type", f"{table}.{name} is {kind}.", (release("Write `sa.Text()`."),))
-    if (
-        type_name(column["type_name"]).startswith("timestamp")
-        and "with time zone" not in kind
-        and not kind.startswith("timestamptz")
-    ):
+    if kind.startswith("timestamp") and "with time zone" not in kind and not kind.startswith("timestamptz"):
         yield Hit(
             "timestamp-without-zone",
             f"{table}.{name} is {kind}.",

@@ -103,7 +103,7 @@ def _finding(finding: Finding) -> Iterator[tuple[str, str]]:
 
 def _where(finding: Finding) -> str:
     line = f":{finding.line}" if finding.line else ""
-    return f"{shown(finding.path)}{line}" if finding.path and finding.path != "." else "database"
+    return f"{shown(finding.path)}{line}" if finding.path else "database"
 
 
 def _shortened(sql: str, most: int = 8) -> str:

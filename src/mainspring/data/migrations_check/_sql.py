@@ -1,6 +1,6 @@
 """SQL as PostgreSQL's own parser reads it: statements as nested dictionaries, and back to text."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
@@ -81,8 +81,8 @@ def plpgsql(sql: str) -> tuple[list[str], bool]:
         body = postgast.parse_plpgsql(sql)
     except postgast.PgQueryError:
         return [], True
-    static = [n["sqlstmt"]["PLpgSQL_expr"]["query"] for n in _under(body, "PLpgSQL_stmt_execsql")]
-    return static, any(True for _ in _under(body, "PLpgSQL_stmt_dynexecute"))
+    static = [n["sqlstmt"]["PLpgSQL_expr"]["query"] for n in walk(body, "PLpgSQL_stmt_execsql")]
+    return static, any(True for _ in walk(body, "PLpgSQL_stmt_dynexecute"))
 
 
 def expression(node: Node) -> str:
@@ -105,12 +105,24 @@ def statement(kind: str, node: Node, **changes: Any) -> str:
 
 def walk(node: Any, kind: str) -> Iterator[Node]:
     """Every node of a kind, at any depth."""
-    return _under(node, kind)
+    if isinstance(node, list):
+        for item in node:
+            yield from walk(item, kind)
+    elif isinstance(node, dict):
+        for name, item in node.items():
+            if name == kind:
+                yield item
+            yield from walk(item, kind)
 
 
 def names(nodes: list[Node] | None) -> list[str]:
     """The texts of a list of names."""
     return [node["string"]["sval"] for node in nodes or ()]
+
+
+def dotted(parts: Iterable[str]) -> str:
+    """A name of several parts, with the schema unless it is the usual one."""
+    return ".".join(part for part in parts if part != "public")
 
 
 def qualified(relation: Node) -> str:
@@ -124,17 +136,6 @@ def _write(kind: str, node: Node) -> str:
     return str(
         postgast.deparse(_json().ParseDict({"stmts": [{"stmt": {kind: node}}]}, postgast.pg_query_pb2.ParseResult()))
     )
-
-
-def _under(node: Any, kind: str) -> Iterator[Node]:
-    if isinstance(node, list):
-        for item in node:
-            yield from _under(item, kind)
-    elif isinstance(node, dict):
-        for name, item in node.items():
-            if name == kind:
-                yield item
-            yield from _under(item, kind)
 
 
 @cache

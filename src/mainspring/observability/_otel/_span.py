@@ -14,8 +14,8 @@ from opentelemetry.trace import INVALID_SPAN, Link, NonRecordingSpan, Span, Span
 from opentelemetry.util.types import Attributes, AttributeValue
 
 from mainspring.observability._context import current_context
+from mainspring.observability._redaction import type_of
 from mainspring.observability._traceparent import new_span_id
-from mainspring.observability._tracing import type_of
 
 _UNNAMED = "HTTP"
 _UNSET, _ERROR = Status(StatusCode.UNSET), Status(StatusCode.ERROR)
