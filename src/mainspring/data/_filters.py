@@ -13,6 +13,8 @@ from pydantic import AwareDatetime, BeforeValidator, Field, StringConstraints
 from sqlalchemy import BigInteger, ColumnElement, SmallInteger, String
 from sqlalchemy.orm import InstrumentedAttribute
 
+from ._confidential import is_confidential
+
 type Operator = Literal["eq", "ne", "lt", "lte", "gt", "gte", "in", "contains", "startswith", "null"]
 type Attribute = InstrumentedAttribute[Any]
 
@@ -123,8 +125,10 @@ def value_type(attribute: Attribute) -> Any:
     """What a value for a column may be, so that nothing arrives in the database that it cannot take.
 
     Raises:
-        TypeError: Values of this column cannot be written in a query string.
+        TypeError: Values of this column cannot be written in a query string, or are confidential.
     """
+    if is_confidential(attribute):
+        raise TypeError(f"{attribute} is confidential: clients can neither filter nor sort by it.")
     column_type = attribute.type
     python: type[Any] = column_type.python_type
     if issubclass(python, bool | UUID | enum.Enum):

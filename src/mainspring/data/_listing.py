@@ -91,7 +91,7 @@ class Listing[M: Base]:
         largest_page: The most that it may say.
 
     Raises:
-        TypeError: A filter or sort is on a column whose values cannot be written down.
+        TypeError: A filter, sort or search is on a column whose values cannot be written down, or are confidential.
         ValueError: `default` names what `sorts` does not hold, or two filters have one name.
     """
 
@@ -109,7 +109,7 @@ class Listing[M: Base]:
         self.model = model
         self._sorts = {attribute.key: attribute for attribute in sorts}
         self._key = [inspect(model).get_property_by_column(c).class_attribute for c in inspect(model).primary_key]
-        for attribute in (*sorts, *self._key):
+        for attribute in (*sorts, *search, *self._key):
             value_type(attribute)
         self._parameters = [parameter for each in filters for parameter in each.parameters()]
         names = [parameter.identifier for parameter in self._parameters]

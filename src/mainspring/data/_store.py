@@ -1,6 +1,7 @@
 """A generic repository: the queries that every feature needs, over one model and within the caller's session."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar, Self, overload
 
 from sqlalchemy import ColumnElement, Select, UnaryExpression, func, inspect, select
@@ -40,18 +41,29 @@ class Store[M: Base]:
             def visible[T: tuple[Any, ...]](self, statement: Select[*T]) -> Select[*T]:
                 return statement.where(Agent.user_id == self._owner)
 
+    Where what exists is decided by equal values alone, name them with `only` instead: then rows that are added get
+    them, and statements are built once and kept, which `visible` prevents.
+
+        class AgentStore(Store[Agent]):
+            def __init__(self, session: AsyncReadSession, owner: UUID) -> None:
+                super().__init__(Agent, session, only={"user_id": owner})
+
     Args:
         model: Whose rows; it has one column as its primary key.
         session: Of the caller's unit of work. With one that only reads, methods that write raise `TypeError`.
+        only: Values by attribute that every row of this store has: others do not exist for it, new ones get them, and
+            none can be moved away.
 
     Raises:
-        TypeError: The primary key has several columns.
+        TypeError: The primary key has several columns, or the model has no attribute of a name in `only`.
     """
 
     loads: ClassVar[Sequence[ORMOption]] = ()
     """What is loaded along with each row."""
 
-    def __init__(self, model: type[M], session: AsyncReadSession) -> None:
+    def __init__(
+        self, model: type[M], session: AsyncReadSession, *, only: Mapping[str, Any] = MappingProxyType({})
+    ) -> None:
         self.model = model
         self.session = session
         self._mapper: Mapper[M] = inspect(model)
@@ -61,6 +73,8 @@ class Store[M: Base]:
         self._stamped = issubclass(model, Timestamped)
         self._marks = issubclass(model, SoftDeleted)
         self._options: Mapping[str, Any] = {}
+        self._refuse_unknown(only)
+        self._only = dict(only)
 
     def visible(self, statement: Select[Any]) -> Select[Any]:
         """Narrow a statement to what exists as far as this store is concerned. Everything, by default."""
@@ -113,11 +127,11 @@ class Store[M: Base]:
 
     async def exists(self, *criteria: ColumnElement[bool]) -> bool:
         """Whether any visible row fits all criteria."""
-        return await self._scalar(self.visible(select(self.key).where(*criteria)).limit(1)) is not None
+        return await self._scalar(self._narrowed(select(self.key).where(*criteria)).limit(1)) is not None
 
     async def count(self, *criteria: ColumnElement[bool]) -> int:
         """How many visible rows fit all criteria. It reads them all: on a large table that takes its time."""
-        statement = self.visible(select(func.count()).select_from(self.model).where(*criteria))
+        statement = self._narrowed(select(func.count()).select_from(self.model).where(*criteria))
         counted: int = await self._scalar(statement)
         return counted
 
@@ -156,9 +170,11 @@ class Store[M: Base]:
         """Store a new row, with what the database fills in.
 
         Raises:
+            ValueError: It belongs to somebody else than this store's rows.
             AlreadyExists: A unique value is taken.
             ConstraintViolated: Another rule of the table does not hold.
         """
+        self._adopt(row)
         self.session.add(row)
         await self._flush()
         return row
@@ -170,6 +186,8 @@ class Store[M: Base]:
             AlreadyExists: As `add`.
             ConstraintViolated: As `add`.
         """
+        for row in rows:
+            self._adopt(row)
         self.session.add_all(rows)
         await self._flush()
         return rows
@@ -179,13 +197,17 @@ class Store[M: Base]:
 
         Raises:
             TypeError: The model has no attribute of one of the names.
+            ValueError: It would move the row out of this store.
+            NotFound: As `save`.
             AlreadyExists: As `add`.
             ConstraintViolated: As `add`.
             ConcurrentUpdate: As `save`.
         """
-        unknown = changes.keys() - set(self._mapper.attrs.keys())
-        if unknown:
-            raise TypeError(f"{self.model.__name__} has no {', '.join(sorted(unknown))}.")
+        self._refuse_unknown(changes)
+        self._refuse_foreign(row)
+        for name, value in self._only.items():
+            if changes.get(name, value) != value:
+                raise ValueError(f"{self.model.__name__}.{name} decides to whom a row belongs; it cannot be changed.")
         for name, value in changes.items():
             setattr(row, name, value)
         return await self.save(row)
@@ -205,10 +227,12 @@ class Store[M: Base]:
         """Store what was set on a row.
 
         Raises:
+            NotFound: It is not one of this store's.
             AlreadyExists: As `add`.
             ConstraintViolated: As `add`.
             ConcurrentUpdate: The row is `Versioned`, and somebody has changed it since it was read.
         """
+        self._refuse_foreign(row)
         await self._flush()
         return row
 
@@ -225,9 +249,14 @@ class Store[M: Base]:
 
         Raises:
             TypeError: A name in `values` or `on` is unknown.
+            ValueError: As `add`.
             AlreadyExists: The row exists and is not visible to this store, or another unique value is taken.
         """
-        return await upsert(self.session, self.model, values, on=on, where=where, visible=self.visible)
+        whole = {**values, **self._only}
+        moved = sorted(name for name, value in values.items() if whole[name] != value)
+        if moved:
+            raise ValueError(f"{self.model.__name__}: {', '.join(moved)} is not what this store's rows have.")
+        return await upsert(self.session, self.model, whole, on=on, where=where, visible=self._narrowed)
 
     async def delete(self, row: M) -> None:
         """Delete a row: mark it if the model is `SoftDeleted`, remove it otherwise.
@@ -259,6 +288,7 @@ class Store[M: Base]:
             ConcurrentUpdate: As `delete`.
             ConstraintViolated: As `delete`.
         """
+        self._refuse_foreign(row)
         await self.session.delete(row)
         await self._flush()
 
@@ -267,7 +297,30 @@ class Store[M: Base]:
         return NotFound(f"There is no {self.model.__name__.lower()} with this id.")
 
     def _rows(self, *criteria: ColumnElement[bool]) -> Select[Any]:
-        return self.visible(select(self.model).where(*criteria)).options(*self.loads)
+        return self._narrowed(select(self.model).where(*criteria)).options(*self.loads)
+
+    def _narrowed(self, statement: Select[Any]) -> Select[Any]:
+        own = (getattr(self.model, name) == value for name, value in self._only.items())
+        return self.visible(statement.where(*own))
+
+    def _adopt(self, row: M) -> None:
+        for name, value in self._only.items():
+            if getattr(row, name) is None:
+                setattr(row, name, value)
+        if self._is_foreign(row):
+            raise ValueError(f"This {self.model.__name__} belongs to somebody else than the rows of this store.")
+
+    def _refuse_foreign(self, row: M) -> None:
+        if self._is_foreign(row):
+            raise self.missing()
+
+    def _is_foreign(self, row: M) -> bool:
+        return any(getattr(row, name) != value for name, value in self._only.items())
+
+    def _refuse_unknown(self, names: Iterable[str]) -> None:
+        unknown = set(names) - set(self._mapper.attrs.keys())
+        if unknown:
+            raise TypeError(f"{self.model.__name__} has no {', '.join(sorted(unknown))}.")
 
     async def _scalar(self, statement: Select[Any]) -> Any:
         return await self.session.scalar(statement, execution_options=self._options)
