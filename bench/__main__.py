@@ -3,9 +3,9 @@
 import argparse
 import sys
 
-from bench import pipeline, soak, stages, startup, tracing
+from bench import pipeline, reads, soak, stages, startup, tracing
 
-TABLES = {"pipeline": pipeline.main, "stages": stages.main, "startup": startup.main, "tracing": tracing.main}
+TABLES = {"pipeline": pipeline.main, "reads": reads.main, "stages": stages.main, "startup": startup.main, "tracing": tracing.main}
 
 
 def main() -> None:

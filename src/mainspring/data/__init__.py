@@ -11,6 +11,7 @@ from ._listing import CursorQuery, Listing, PageQuery
 from ._migrating import MigrationBlocked, MigrationLimits
 from ._migrator import Migrator, PendingMigrations, Revision
 from ._moments import UtcDateTime, utc_now
+from ._projection import Projection
 from ._session import AsyncReadSession, AsyncWriteSession
 from ._slices import CursorSlice, NumberedSlice
 from ._soft_delete import including_deleted
@@ -38,6 +39,7 @@ __all__ = [
     "PageQuery",
     "PendingMigrations",
     "PoolUsage",
+    "Projection",
     "ReadSession",
     "Replay",
     "Revision",

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, async_sessionma
 from mainspring.kernel import Registry, Resource
 from mainspring.settings import Settings
 
+from ._direct import DirectReader
 from ._engine import make_engine
 from ._session import AsyncReadSession, AsyncWriteSession, complete
 from ._translate import translated
@@ -55,6 +56,7 @@ class Database:
         # when the reader closes.
         mode = "create_savepoint" if nested else "conditional_savepoint"
         self._writers = async_sessionmaker(writer, class_=AsyncWriteSession, join_transaction_mode=mode, **options)
+        self._direct = DirectReader(reader or writer)
         self._readers = async_sessionmaker(
             reader or writer, class_=AsyncReadSession, join_transaction_mode="rollback_only", **options
         )
@@ -112,9 +114,17 @@ class Database:
             DatabaseUnavailable: No connection could be had, or the one in use was lost.
         """
         with translated():
-            async with self._readers() as session:
+            session = self._readers()
+            session.direct = self._direct
+            try:
                 yield session
-                await session.flush()
+                if session.new or session.dirty or session.deleted:
+                    await session.flush()
+            finally:
+                if session.in_transaction():
+                    await session.close()
+                else:
+                    session.sync_session.close()
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncWriteSession]:

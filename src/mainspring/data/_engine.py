@@ -57,6 +57,10 @@ def _sqlite(url: URL, *, pool_size: int, pool_timeout: float, read_only: bool) -
     assert url.database
     Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": 0, "pool_timeout": pool_timeout}
+    if read_only:
+        # A trip to the driver's thread per checkout, for a transaction that has long ended; `_roll_back_failed_commit`
+        # looks for one that has not.
+        options["pool_reset_on_return"] = None
     engine = create_async_engine(url, **options)
     listen(engine, begin="BEGIN" if read_only else "BEGIN IMMEDIATE", query_only=read_only)
     trace_statements(engine)

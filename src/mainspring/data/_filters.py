@@ -14,6 +14,7 @@ from sqlalchemy import BigInteger, ColumnElement, SmallInteger, String
 from sqlalchemy.orm import InstrumentedAttribute
 
 from ._confidential import is_confidential
+from ._planning import placeholder
 
 type Operator = Literal["eq", "ne", "lt", "lte", "gt", "gte", "in", "contains", "startswith", "null"]
 type Attribute = InstrumentedAttribute[Any]
@@ -35,6 +36,7 @@ _COMPARE: Mapping[Operator, Callable[[Any, Any], ColumnElement[bool]]] = {
     "startswith": lambda column, value: column.istartswith(value, autoescape=True),
     "null": lambda column, value: column.is_(None) if value else column.is_not(None),
 }
+_WRITTEN_OUT: frozenset[Operator] = frozenset({"in", "contains", "startswith"})
 _SAYS: Mapping[Operator, str] = {
     "eq": "Equal to this.",
     "ne": "Anything but this, nothing included.",
@@ -108,6 +110,16 @@ class Parameter:
         if self.operator == "in":
             return Annotated[list[value], Field(min_length=1, max_length=_MOST_CHOICES)]  # type: ignore[valid-type]
         return value
+
+    @property
+    def is_plannable(self) -> bool:
+        """Whether the text of its condition is the same for all values. Lists and patterns are written into it."""
+        return self.operator not in _WRITTEN_OUT
+
+    @property
+    def placeholder(self) -> ColumnElement[Any]:
+        """What stands for the value in a plan."""
+        return placeholder(self.identifier, self.filter.attribute.type)
 
     def criterion(self, value: Any) -> ColumnElement[bool]:
         """What rows have to fulfil."""

@@ -60,7 +60,7 @@ def after(terms: Sequence[SortTerm], values: Sequence[Any]) -> ColumnElement[boo
     """
     if len({term.descending for term in terms}) == 1 and not any(term.nullable for term in terms):
         row = tuple_(*(term.attribute for term in terms))
-        edge = tuple_(*(literal(value, term.attribute.type) for term, value in zip(terms, values, strict=True)))
+        edge = tuple_(*(_literal(value, term) for term, value in zip(terms, values, strict=True)))
         return row < edge if terms[0].descending else row > edge
     alternatives: list[ColumnElement[bool]] = []
     for place, (term, value) in enumerate(zip(terms, values, strict=True)):
@@ -72,6 +72,10 @@ def after(terms: Sequence[SortTerm], values: Sequence[Any]) -> ColumnElement[boo
     first = terms[0].after(values[0])
     start = or_(first, terms[0].same(values[0])) if first is not None else terms[0].same(values[0])
     return and_(start, or_(*alternatives)) if alternatives else false()
+
+
+def _literal(value: Any, term: SortTerm) -> ColumnElement[Any]:
+    return value if isinstance(value, ColumnElement) else literal(value, term.attribute.type)
 
 
 def parsed(terms: Sequence[SortTerm], values: Sequence[Any]) -> list[Any]:

@@ -1,6 +1,6 @@
 """One contract for lists: what a client may filter, sort and search by, declared beside the model and nowhere else."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from inspect import Parameter as Argument
@@ -26,6 +26,21 @@ _LONGEST_CURSOR = 4_096
 _LAST_PAGE = 10_000
 
 
+@dataclass(frozen=True, slots=True)
+class Template:
+    """The filters that a client uses, without their values: what a plan is made from.
+
+    Attributes:
+        form: Which ones.
+        criteria: Makes the conditions, with placeholders.
+        values: What takes their places this time.
+    """
+
+    form: Hashable
+    criteria: Callable[[], Sequence[ColumnElement[bool]]]
+    values: Mapping[str, Any]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListQuery[M: Base]:
     """What a client asked a list for, parsed and within what the list declares.
@@ -34,11 +49,13 @@ class ListQuery[M: Base]:
         criteria: All of them have to hold.
         terms: The order, the primary key at its end, so that it leaves nothing to chance.
         page_size: Rows at most.
+        template: The same criteria without their values; None where the text of the statement depends on them.
     """
 
     criteria: Sequence[ColumnElement[bool]]
     terms: Sequence[SortTerm]
     page_size: int
+    template: Template | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +179,7 @@ class Listing[M: Base]:
             criteria=criteria,
             terms=terms,
             page_size=given["page_size"],
+            template=self._template(given),
             position=position,
             total=total,
             cursor_at=lambda position: codec.write(position, belongs_to=belongs_to),
@@ -187,6 +205,19 @@ class Listing[M: Base]:
         if text:
             criteria.append(or_(*(attribute.icontains(text, autoescape=True) for attribute in self._search)))
         return criteria
+
+    def _template(self, given: Mapping[str, Any]) -> Template | None:
+        used = [each for each in self._parameters if given[each.identifier] is not None]
+        if given.get("search") or not all(each.is_plannable for each in used):
+            return None
+        values = {each.identifier: given[each.identifier] for each in used}
+        # Whether there is to be a value is asked with other words, not with another value.
+        asked = {each.identifier: given[each.identifier] for each in used if each.operator == "null"}
+
+        def criteria() -> Sequence[ColumnElement[bool]]:
+            return [each.criterion(asked.get(each.identifier, each.placeholder)) for each in used]
+
+        return Template((self, tuple(values), tuple(asked.items())), criteria, values)
 
     def _described(self, given: Mapping[str, Any]) -> str:
         """What a cursor is bound to. The size of a page is not part of it: it may change on the way."""

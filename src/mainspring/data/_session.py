@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from mainspring.observability import get_logger
 
+from ._direct import DirectReader
 from ._soft_delete import leave_out_deleted
 from ._translate import translated
 
@@ -43,6 +44,8 @@ class AsyncReadSession(AsyncSession):
     """
 
     sync_session_class: type[Session] = _ReadOnlySession
+    direct: DirectReader | None = None
+    """What runs statements that need no transaction, where the session may be read past."""
 
 
 class AsyncWriteSession(AsyncReadSession):

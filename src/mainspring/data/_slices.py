@@ -1,14 +1,15 @@
 """Runs list queries: numbered pages by OFFSET, pages by cursor from the edge of the page before."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, and_, or_
+from sqlalchemy import Integer, Select, and_, or_
 
 from ._cursors import Position
 from ._keyset import SortTerm, after
 from ._listing import CursorQuery, PageQuery
+from ._planning import LIMIT, Narrow, placeholder
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,25 +62,76 @@ def from_cursor(statement: Select[Any], query: CursorQuery[Any]) -> Select[Any]:
 
     A page that lies before its edge is read backwards.
     """
+    values = () if query.position is None else query.position.values
+    return _walk(statement, query, values, query.page_size + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedPage:
+    """The statement of `from_cursor` without its values.
+
+    Attributes:
+        form: What decides its text.
+        narrow: Makes it.
+        values: What it takes this time.
+    """
+
+    form: Hashable
+    narrow: Narrow
+    values: Mapping[str, Any]
+
+
+def planned_cursor(query: CursorQuery[Any]) -> PlannedPage | None:
+    """How to read a page by a plan; None where its text depends on the values of its filters."""
+    if query.template is None:
+        return None
+    template, position = query.template, query.position
+    edge = () if position is None else position.values
+    # `None` is spelled out in the text: nothing equals it.
+    marks = [
+        None if value is None else placeholder(f"edge_{place}", term.attribute.type)
+        for place, (term, value) in enumerate(zip(query.terms, edge, strict=position is not None))
+    ]
+    order = tuple((term.attribute.key, term.descending) for term in _direction(query))
+    empty = None if position is None else (position.inclusive, tuple(value is None for value in edge))
+
+    def narrow(statement: Select[Any]) -> Select[Any]:
+        return _walk(statement.where(*template.criteria()), query, marks, placeholder(LIMIT, Integer()))
+
+    values = {f"edge_{place}": value for place, value in enumerate(edge)}
+    return PlannedPage((template.form, order, empty), narrow, {**template.values, **values, LIMIT: query.page_size + 1})
+
+
+def _walk(statement: Select[Any], query: CursorQuery[Any], values: Sequence[Any], limit: Any) -> Select[Any]:
     terms = _direction(query)
     if query.position is not None:
-        values = query.position.values
         beyond = after(terms, values)
         if query.position.inclusive:
             beyond = or_(beyond, and_(*(term.same(value) for term, value in zip(terms, values, strict=True))))
         statement = statement.where(beyond)
-    return statement.order_by(*(term.ordering() for term in terms)).limit(query.page_size + 1)
+    return statement.order_by(*(term.ordering() for term in terms)).limit(limit)
 
 
-def cut[M](rows: Sequence[M], query: CursorQuery[Any], *, total: int | None) -> CursorSlice[M]:
-    """The page out of what the statement of `from_cursor` gave."""
+def of_attributes(row: Any, term: SortTerm) -> Any:
+    """The value of a column of the order, of an object."""
+    return getattr(row, term.attribute.key)
+
+
+def cut[M](
+    rows: Sequence[M],
+    query: CursorQuery[Any],
+    *,
+    total: int | None,
+    value: Callable[[M, SortTerm], Any] = of_attributes,
+) -> CursorSlice[M]:
+    """The page out of what the statement of `from_cursor` gave; `value` reads a row."""
     position = query.position
     backwards = position is not None and position.backwards
     items = list(rows[: query.page_size])
     more = len(rows) > query.page_size
     if backwards:
         items.reverse()
-    edge = _edges(items, query)
+    edge = _edges(items, query, value)
     has_next, has_previous = (True, more) if backwards else (more, position is not None)
     return CursorSlice(
         items,
@@ -94,11 +146,13 @@ def _direction(query: CursorQuery[Any]) -> Sequence[SortTerm]:
     return [term.reversed for term in query.terms] if backwards else query.terms
 
 
-def _edges(items: Sequence[Any], query: CursorQuery[Any]) -> Callable[..., Position]:
+def _edges(
+    items: Sequence[Any], query: CursorQuery[Any], value: Callable[[Any, SortTerm], Any]
+) -> Callable[..., Position]:
     def edge(*, last: bool) -> Position:
         if items:
             row = items[-1 if last else 0]
-            values = [getattr(row, term.attribute.key) for term in query.terms]
+            values = [value(row, term) for term in query.terms]
         else:
             # Everything on this side has gone meanwhile; the other side begins where this one did.
             assert query.position is not None

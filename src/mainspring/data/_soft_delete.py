@@ -4,6 +4,7 @@ from typing import Any
 
 from sqlalchemy import event
 from sqlalchemy.orm import ORMExecuteState, Session, with_loader_criteria
+from sqlalchemy.orm.interfaces import ORMOption
 
 from ._base import SoftDeleted
 
@@ -23,6 +24,11 @@ def including_deleted() -> dict[str, Any]:
     `session.execute(select(Agent), execution_options=including_deleted())`.
     """
     return {INCLUDE_DELETED: True}
+
+
+def leaving_out_deleted() -> ORMOption:
+    """The option that leaves marked rows out of a statement which no session runs."""
+    return _NOT_DELETED
 
 
 def _leave_out(state: ORMExecuteState) -> None:

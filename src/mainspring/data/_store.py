@@ -1,31 +1,18 @@
 """A generic repository: the queries that every feature needs, over one model and within the caller's session."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from types import MappingProxyType
-from typing import Any, ClassVar, Self, overload
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import ColumnElement, Select, UnaryExpression, func, inspect, select
-from sqlalchemy.orm import InstrumentedAttribute, Mapper
+from sqlalchemy import ColumnElement
 from sqlalchemy.orm.attributes import flag_modified
-from sqlalchemy.orm.interfaces import ORMOption
-
-from mainspring.errors import NotFound
 
 from ._base import Base, SoftDeleted, Timestamped
-from ._listing import CursorQuery, PageQuery
 from ._moments import utc_now
-from ._session import AsyncReadSession
-from ._slices import CursorSlice, NumberedSlice, cut, from_cursor, numbered
-from ._soft_delete import including_deleted
+from ._store_reads import StoreReads
 from ._upsert import upsert
 
-type Order = ColumnElement[Any] | UnaryExpression[Any] | InstrumentedAttribute[Any]
 
-_MOST_LISTED = 1_000
-_STREAM_BATCH = 500
-
-
-class Store[M: Base]:
+class Store[M: Base](StoreReads[M]):
     """Rows of one model, as far as the caller may see them. Never commits.
 
     A subclass narrows what exists with `visible`, which every method goes through, and names in `loads` what comes
@@ -57,114 +44,6 @@ class Store[M: Base]:
     Raises:
         TypeError: The primary key has several columns, or the model has no attribute of a name in `only`.
     """
-
-    loads: ClassVar[Sequence[ORMOption]] = ()
-    """What is loaded along with each row."""
-
-    def __init__(
-        self, model: type[M], session: AsyncReadSession, *, only: Mapping[str, Any] = MappingProxyType({})
-    ) -> None:
-        self.model = model
-        self.session = session
-        self._mapper: Mapper[M] = inspect(model)
-        if len(self._mapper.primary_key) != 1:
-            raise TypeError(f"{model.__name__} has a primary key of several columns; write its queries by hand.")
-        self.key: ColumnElement[Any] = self._mapper.primary_key[0]
-        self._stamped = issubclass(model, Timestamped)
-        self._marks = issubclass(model, SoftDeleted)
-        self._options: Mapping[str, Any] = {}
-        self._refuse_unknown(only)
-        self._only = dict(only)
-
-    def visible(self, statement: Select[Any]) -> Select[Any]:
-        """Narrow a statement to what exists as far as this store is concerned. Everything, by default."""
-        return statement
-
-    def including_deleted(self) -> Self:
-        """The same store that also sees rows marked as deleted, to restore or purge them."""
-        seeing = object.__new__(type(self))
-        seeing.__dict__ |= self.__dict__ | {"_options": including_deleted()}
-        return seeing
-
-    async def find(self, key: Any) -> M | None:
-        """The row with this primary key; None if there is none that is visible.
-
-        It asks the database each time; an object that the session has read before keeps the values it has.
-        """
-        found: M | None = await self._scalar(self._rows().where(self.key == key))
-        return found
-
-    async def get(self, key: Any) -> M:
-        """The row with this primary key.
-
-        Raises:
-            NotFound: There is none, or it is not visible: the two are told apart to nobody.
-        """
-        found = await self.find(key)
-        if found is None:
-            raise self.missing()
-        return found
-
-    async def get_many(self, keys: Sequence[Any]) -> Sequence[M]:
-        """The rows with these primary keys, in their order; a key that is named twice comes once.
-
-        Raises:
-            NotFound: One of them is missing or not visible.
-        """
-        wanted = list(dict.fromkeys(keys))
-        if not wanted:
-            return []
-        found = await self._all(self._rows().where(self.key.in_(wanted)))
-        by_key = {self._mapper.primary_key_from_instance(row)[0]: row for row in found}
-        if len(by_key) < len(wanted):
-            raise self.missing()
-        return [by_key[key] for key in wanted]
-
-    async def first(self, *criteria: ColumnElement[bool], order_by: Sequence[Order] = ()) -> M | None:
-        """The first row that fits all criteria, in this order and then by primary key; None if none does."""
-        found: M | None = await self._scalar(self._rows(*criteria).order_by(*order_by, self.key).limit(1))
-        return found
-
-    async def exists(self, *criteria: ColumnElement[bool]) -> bool:
-        """Whether any visible row fits all criteria."""
-        return await self._scalar(self._narrowed(select(self.key).where(*criteria)).limit(1)) is not None
-
-    async def count(self, *criteria: ColumnElement[bool]) -> int:
-        """How many visible rows fit all criteria. It reads them all: on a large table that takes its time."""
-        statement = self._narrowed(select(func.count()).select_from(self.model).where(*criteria))
-        counted: int = await self._scalar(statement)
-        return counted
-
-    @overload
-    async def page(self, query: CursorQuery[M]) -> CursorSlice[M]: ...
-
-    @overload
-    async def page(self, query: PageQuery[M]) -> NumberedSlice[M]: ...
-
-    async def page(self, query: CursorQuery[M] | PageQuery[M]) -> CursorSlice[M] | NumberedSlice[M]:
-        """The page that a client asked for through a `Listing`; what `CursorPage` or `Page` is made from."""
-        if isinstance(query, PageQuery):
-            total = await self.count(*query.criteria)
-            found = await self._all(numbered(self._rows(*query.criteria), query))
-            return NumberedSlice(found, total, query.page, query.page_size)
-        counted = await self.count(*query.criteria) if query.total else None
-        return cut(await self._all(from_cursor(self._rows(*query.criteria), query)), query, total=counted)
-
-    async def stream(
-        self, *criteria: ColumnElement[bool], order_by: Sequence[Order] = (), batch: int = _STREAM_BATCH
-    ) -> AsyncIterator[M]:
-        """Every row that fits, read `batch` at a time: memory stays flat however many there are.
-
-        The session's connection is busy until the end of the loop; statements inside it go through another session.
-        """
-        statement = self._rows(*criteria).order_by(*order_by, self.key)
-        options = {**self._options, "yield_per": batch}
-        rows = await self.session.stream_scalars(statement, execution_options=options)
-        try:
-            async for row in rows:
-                yield row
-        finally:
-            await rows.close()
 
     async def add(self, row: M) -> M:
         """Store a new row, with what the database fills in.
@@ -216,7 +95,7 @@ class Store[M: Base]:
         """Count the next flush as a change of this row although only what belongs to it has changed, a row of another
         table: its version grows, and `updated_at` with it.
         """
-        if self._stamped:
+        if self._is(Timestamped):
             stamped: Any = row
             stamped.updated_at = utc_now()
         else:
@@ -265,7 +144,7 @@ class Store[M: Base]:
             ConcurrentUpdate: As `save`.
             ConstraintViolated: Other rows refer to it.
         """
-        if self._marks:
+        if self._is(SoftDeleted):
             await self.update(row, {"deleted_at": utc_now()})
         else:
             await self.purge(row)
@@ -277,7 +156,7 @@ class Store[M: Base]:
             TypeError: The model is not `SoftDeleted`; what was deleted is gone.
             AlreadyExists: A row that was made since holds one of its unique values.
         """
-        if not self._marks:
+        if not self._is(SoftDeleted):
             raise TypeError(f"{self.model.__name__} is not SoftDeleted: a deleted row cannot be restored.")
         return await self.update(row, {"deleted_at": None})
 
@@ -291,17 +170,6 @@ class Store[M: Base]:
         self._refuse_foreign(row)
         await self.session.delete(row)
         await self._flush()
-
-    def missing(self) -> NotFound:
-        """The error for a row that does not exist or is not visible. A subclass may speak of its own noun."""
-        return NotFound(f"There is no {self.model.__name__.lower()} with this id.")
-
-    def _rows(self, *criteria: ColumnElement[bool]) -> Select[Any]:
-        return self._narrowed(select(self.model).where(*criteria)).options(*self.loads)
-
-    def _narrowed(self, statement: Select[Any]) -> Select[Any]:
-        own = (getattr(self.model, name) == value for name, value in self._only.items())
-        return self.visible(statement.where(*own))
 
     def _adopt(self, row: M) -> None:
         for name, value in self._only.items():
@@ -317,35 +185,8 @@ class Store[M: Base]:
     def _is_foreign(self, row: M) -> bool:
         return any(getattr(row, name) != value for name, value in self._only.items())
 
-    def _refuse_unknown(self, names: Iterable[str]) -> None:
-        unknown = set(names) - set(self._mapper.attrs.keys())
-        if unknown:
-            raise TypeError(f"{self.model.__name__} has no {', '.join(sorted(unknown))}.")
-
-    async def _scalar(self, statement: Select[Any]) -> Any:
-        return await self.session.scalar(statement, execution_options=self._options)
-
-    async def _all(self, statement: Select[Any]) -> Sequence[M]:
-        return (await self.session.scalars(statement, execution_options=self._options)).all()
+    def _is(self, kind: type) -> bool:
+        return issubclass(self.model, kind)
 
     async def _flush(self) -> None:
         await self.session.flush()
-
-    # Last, because inside the class the name would stand for it afterwards.
-    async def list(
-        self,
-        *criteria: ColumnElement[bool],
-        order_by: Sequence[Order] = (),
-        limit: int = _MOST_LISTED,
-        offset: int = 0,
-    ) -> Sequence[M]:
-        """Rows that fit all criteria, in this order and then by primary key.
-
-        Args:
-            criteria: All of them have to hold.
-            order_by: Columns, `.desc()` where the largest come first.
-            limit: At most so many; 1,000 by default, so that a table that grew does not become a request that never
-                ends. `stream` reads everything, `page` what a client asked for.
-            offset: Skips so many, and reads them all the same.
-        """
-        return await self._all(self._rows(*criteria).order_by(*order_by, self.key).limit(limit).offset(offset))

@@ -4,11 +4,11 @@ import re
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, event
+from sqlalchemy import URL, Connection, event
 from sqlalchemy.engine.interfaces import DBAPICursor, ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from mainspring.observability import begin_call, is_traced
+from mainspring.observability import Call, begin_call, is_traced
 
 _KEY = "mainspring.call"
 _TEXT = re.compile(r"'(?:[^']|'')*'?")
@@ -16,18 +16,38 @@ _TABLE = re.compile(r"\b(?:FROM|INTO|UPDATE|TABLE(?:\s+IF(?:\s+NOT)?\s+EXISTS)?)
 _LONGEST = 4096
 
 
+class StatementSpans:
+    """Spans of the statements that go to one database.
+
+    Args:
+        url: Where it is.
+    """
+
+    def __init__(self, url: URL) -> None:
+        self._where: dict[str, Any] = {"db.system.name": url.get_backend_name()}
+        if url.host:
+            self._where |= {
+                "server.address": url.host,
+                "server.port": url.port or 5432,
+                "db.namespace": url.database or "",
+            }
+
+    def begin(self, statement: str) -> Call | None:
+        """The span of a statement that is about to run: its text with placeholders, never its parameters. None where
+        the request is not traced.
+        """
+        if not is_traced():
+            return None
+        summary, text = _shown(statement)
+        return begin_call(summary, self._where | {"db.query.summary": summary, "db.query.text": text})
+
+
 def trace_statements(engine: AsyncEngine) -> None:
-    """Make spans of an engine's statements: their text with placeholders, never their parameters."""
-    url = engine.url
-    where: dict[str, Any] = {"db.system.name": url.get_backend_name()}
-    if url.host:
-        where |= {"server.address": url.host, "server.port": url.port or 5432, "db.namespace": url.database or ""}
+    """Make spans of an engine's statements."""
+    spans = StatementSpans(engine.url)
 
     def before(connection: Connection, cursor: DBAPICursor, statement: str, *_: Any) -> None:
-        if not is_traced():
-            return
-        summary, text = _shown(statement)
-        call = begin_call(summary, where | {"db.query.summary": summary, "db.query.text": text})
+        call = spans.begin(statement)
         if call is not None:
             connection.info[_KEY] = call
 

@@ -1,0 +1,90 @@
+"""Runs plans on a connection of their own, for the length of one statement and without a transaction around it.
+
+On PostgreSQL a transaction at the default isolation adds nothing to a single SELECT: each statement has its own snapshot
+either way.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Dialect
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from mainspring.observability import get_logger
+
+from ._plans import Plan, Row
+from ._tracing import StatementSpans
+
+_log = get_logger(__name__)
+
+
+class DirectReader:
+    """Runs plans.
+
+    Args:
+        bind: An engine, or a connection where a test has put everything into one transaction.
+    """
+
+    def __init__(self, bind: AsyncEngine | AsyncConnection) -> None:
+        self._bind = bind
+        self._spans = StatementSpans(bind.sync_engine.url)
+        self.dialect: Dialect = bind.dialect
+        self._fetch = _from_sqlite if bind.dialect.name == "sqlite" else _from_postgresql
+
+    async def run(
+        self, plan: Plan, values: Mapping[str, Any], *, within: AsyncConnection | None = None
+    ) -> Sequence[Row] | None:
+        """The rows, or None where the driver failed: then SQLAlchemy's way tells the failure, or gets over it.
+
+        Args:
+            plan: What to run.
+            values: For its placeholders.
+            within: The connection that the caller holds already. To wait for a second one while holding one is how a
+                pool that is used up stays so.
+        """
+        arguments = plan.arguments(values)
+        if isinstance(self._bind, AsyncConnection):
+            within = self._bind
+        if within is not None:
+            return await _within(within, plan, arguments)
+        connection = await self._bind.raw_connection()
+        span = self._spans.begin(plan.sql)
+        try:
+            found = await self._fetch(connection.driver_connection, plan, arguments)
+        except Exception as error:  # noqa: BLE001 -- asked again the usual way, which translates what it is
+            _log.debug("A direct read failed", error=type(error).__name__)
+            connection.invalidate()
+            if span is not None:
+                span.end(error)
+            return None
+        except BaseException:
+            # Cancelled: the connection is in the middle of an answer that nobody awaits.
+            connection.invalidate()
+            raise
+        connection.close()
+        if span is not None:
+            span.end()
+        return plan.rows(found)
+
+
+async def _from_postgresql(driver: Any, plan: Plan, arguments: list[Any]) -> Sequence[Row]:
+    if not plan.is_ready:
+        prepared = await driver.prepare(plan.sql)
+        plan.learn([attribute.type.oid for attribute in prepared.get_attributes()])
+    rows: Sequence[Row] = await driver.fetch(plan.sql, *arguments)
+    return rows
+
+
+async def _from_sqlite(driver: Any, plan: Plan, arguments: list[Any]) -> Sequence[Row]:
+    if not plan.is_ready:
+        plan.learn([None] * len(plan.statement.selected_columns))
+    rows: Sequence[Row] = await driver.execute_fetchall(plan.sql, arguments)
+    return rows
+
+
+async def _within(connection: AsyncConnection, plan: Plan, arguments: list[Any]) -> Sequence[Row]:
+    result = await connection.exec_driver_sql(plan.sql, tuple(arguments))
+    if not plan.is_ready:
+        cursor: Any = result.cursor
+        plan.learn([column[1] for column in cursor.description])
+    return plan.rows(result.all())
