@@ -5,7 +5,13 @@ import sys
 
 from bench import pipeline, reads, soak, stages, startup, tracing
 
-TABLES = {"pipeline": pipeline.main, "reads": reads.main, "stages": stages.main, "startup": startup.main, "tracing": tracing.main}
+TABLES = {
+    "pipeline": pipeline.main,
+    "reads": reads.main,
+    "stages": stages.main,
+    "startup": startup.main,
+    "tracing": tracing.main,
+}
 
 
 def main() -> None:

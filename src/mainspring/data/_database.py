@@ -14,6 +14,7 @@ from mainspring.settings import Settings
 
 from ._direct import DirectReader
 from ._engine import make_engine
+from ._reading import Reading
 from ._session import AsyncReadSession, AsyncWriteSession, complete
 from ._translate import translated
 from ._url import database_url
@@ -105,26 +106,16 @@ class Database:
             if isinstance(pool, QueuePool):
                 yield PoolUsage(name, pool.size(), pool.checkedout(), max(0, pool.overflow()))
 
-    @asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncReadSession]:
+    def read(self) -> Reading:
         """A session that reads, given back at the end of the block.
 
         Raises:
             TypeError: The block changed objects of the session, which would be lost.
             DatabaseUnavailable: No connection could be had, or the one in use was lost.
         """
-        with translated():
-            session = self._readers()
-            session.direct = self._direct
-            try:
-                yield session
-                if session.new or session.dirty or session.deleted:
-                    await session.flush()
-            finally:
-                if session.in_transaction():
-                    await session.close()
-                else:
-                    session.sync_session.close()
+        session = self._readers()
+        session.direct = self._direct
+        return Reading(session)
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncWriteSession]:

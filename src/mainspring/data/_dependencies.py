@@ -1,6 +1,7 @@
 """Sessions as dependencies of routes."""
 
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from typing import Annotated
 
 from fastapi import Depends
@@ -21,9 +22,12 @@ def database_of(connection: HTTPConnection) -> Database:
     return registry.get(Database)
 
 
-async def _read_session(connection: HTTPConnection) -> AsyncIterator[AsyncReadSession]:
-    async with database_of(connection).read() as session:
-        yield session
+async def _read_session(connection: HTTPConnection) -> AsyncReadSession:
+    reading = database_of(connection).read()
+    # Where FastAPI puts the end of a generator with `scope="function"`; to be one would cost as much as the read.
+    ends: AsyncExitStack = connection.scope["fastapi_function_astack"]
+    ends.push_async_exit(reading)
+    return reading.open()
 
 
 async def _write_session(connection: HTTPConnection) -> AsyncIterator[AsyncWriteSession]:
@@ -41,8 +45,10 @@ async def _write_session(connection: HTTPConnection) -> AsyncIterator[AsyncWrite
             await unit.__aexit__(None, None, None)
 
 
-ReadSession = Annotated[AsyncReadSession, Depends(_read_session, scope="function")]
-"""Reads for one request. The same session wherever the request's dependencies ask for it."""
+ReadSession = Annotated[AsyncReadSession, Depends(_read_session)]
+"""Reads for one request, until its handler has returned. The same session wherever the request's dependencies ask for
+it.
+"""
 
 WriteSession = Annotated[AsyncWriteSession, Depends(_write_session, scope="function")]
 """The unit of work of one request: committed before the response starts, rolled back on any error.

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Dialect
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.pool import PoolProxiedConnection
 
 from mainspring.observability import get_logger
 
@@ -43,28 +44,36 @@ class DirectReader:
                 pool that is used up stays so.
         """
         arguments = plan.arguments(values)
-        if isinstance(self._bind, AsyncConnection):
-            within = self._bind
         if within is not None:
             return await _within(within, plan, arguments)
+        if isinstance(self._bind, AsyncConnection):
+            return await _within(self._bind, plan, arguments)
         connection = await self._bind.raw_connection()
         span = self._spans.begin(plan.sql)
         try:
             found = await self._fetch(connection.driver_connection, plan, arguments)
         except Exception as error:  # noqa: BLE001 -- asked again the usual way, which translates what it is
             _log.debug("A direct read failed", error=type(error).__name__)
-            connection.invalidate()
+            self._give_back(connection)
             if span is not None:
                 span.end(error)
             return None
         except BaseException:
-            # Cancelled: the connection is in the middle of an answer that nobody awaits.
-            connection.invalidate()
+            self._give_back(connection, cancelled=True)
             raise
         connection.close()
         if span is not None:
             span.end()
         return plan.rows(found)
+
+    def _give_back(self, connection: PoolProxiedConnection, *, cancelled: bool = False) -> None:
+        driver: Any = connection.driver_connection
+        # SQLite's thread reads to the end and is as good as before; PostgreSQL is in the middle of an answer that nobody
+        # awaits.
+        if self.dialect.name != "sqlite" and (cancelled or driver.is_closed()):
+            connection.invalidate()
+        else:
+            connection.close()
 
 
 async def _from_postgresql(driver: Any, plan: Plan, arguments: list[Any]) -> Sequence[Row]:

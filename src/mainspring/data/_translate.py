@@ -56,22 +56,30 @@ def translated() -> Iterator[None]:
     """
     try:
         yield
-    except DBAPIError as error:
-        known = _translate(error)
+    except Exception as error:
+        known = translation(error)
         if known is None:
             raise
-        _log.info(
-            "The database refused", error=type(known).__name__, reason=_code(error), constraint=_constraint(error)
-        )
         raise known from error
-    except StaleDataError as error:
-        raise ConcurrentUpdate(_RACE) from error
-    except PoolTimeoutError as error:
+
+
+def translation(error: BaseException) -> MainspringError | None:
+    """What an exception of the database is in the tree, and noted in the log; None for what is none."""
+    if isinstance(error, DBAPIError):
+        known = _translate(error)
+        if known is not None:
+            kind, reason = type(known).__name__, _code(error)
+            _log.info("The database refused", error=kind, reason=reason, constraint=_constraint(error))
+        return known
+    if isinstance(error, StaleDataError):
+        return ConcurrentUpdate(_RACE)
+    if isinstance(error, PoolTimeoutError):
         _log.warning("No database connection became free in time")
-        raise DatabaseUnavailable("The service is busy; please try again shortly.", retry_after=1) from error
-    except Unreachable as error:
+        return DatabaseUnavailable("The service is busy; please try again shortly.", retry_after=1)
+    if isinstance(error, Unreachable):
         _log.warning("The database is out of reach", reason=str(error))
-        raise DatabaseUnavailable from error
+        return DatabaseUnavailable()
+    return None
 
 
 def _translate(error: DBAPIError) -> MainspringError | None:

@@ -1,0 +1,43 @@
+"""The block in which a session reads."""
+
+from types import TracebackType
+
+from ._session import AsyncReadSession
+from ._translate import translation
+
+
+class Reading:
+    """What `Database.read` gives: `async with` it. A class and not a generator, because every request that reads opens
+    one.
+    """
+
+    __slots__ = ("_session",)
+
+    def __init__(self, session: AsyncReadSession) -> None:
+        self._session = session
+
+    def open(self) -> AsyncReadSession:
+        """The session; `__aexit__` gives it back."""
+        return self._session
+
+    async def __aenter__(self) -> AsyncReadSession:
+        """The session."""
+        return self.open()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Refuse changes that would be lost, give the connection back, translate what the database raised."""
+        session = self._session
+        try:
+            if error is None and (session.new or session.dirty or session.deleted):
+                await session.flush()
+        finally:
+            if session.in_transaction():
+                await session.__aexit__(kind, error, traceback)
+            else:
+                # Nothing to wait for, so nothing to switch to: a third of what a session costs.
+                session.sync_session.close()
+        known = None if error is None else translation(error)
+        if known is not None:
+            raise known from error
