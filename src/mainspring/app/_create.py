@@ -14,7 +14,16 @@ from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 from starlette.types import ASGIApp
 
-from mainspring.data import Database, IdempotencyGate, Migrator, Replay, database_resource, replayed
+from mainspring.data import (
+    Database,
+    IdempotencyGate,
+    Migrator,
+    ReadYourWrites,
+    Replay,
+    RetryGate,
+    database_resource,
+    replayed,
+)
 from mainspring.errors import catalogue
 from mainspring.http import (
     AccessLog,
@@ -97,7 +106,7 @@ class Application(FastAPI):
             stack = stack.app
             if self.max_body_size is not None:
                 stack = BodyLimit(stack)
-        stack = IdempotencyGate(stack, render=self.seam.render)
+        stack = RetryGate(IdempotencyGate(stack, render=self.seam.render))
         if self.settings.compresses_responses:
             stack = GZipMiddleware(stack, _WORTH_COMPRESSING, _COMPRESSION, exclude_content_types=_NOT_COMPRESSED)
         pipeline = Pipeline(
@@ -162,6 +171,8 @@ def create_app(
     app.telemetry = telemetry
     app.drain = Drain()
     app.stages = (*_stages(settings, telemetry), app.drain)
+    sticky = next((stage for stage in app.stages if isinstance(stage, ReadYourWrites)), None)
+    app.state.read_your_writes = sticky
     app.state.registry = registry
     app.state.settings = settings
     app.state.clock = time
@@ -246,6 +257,8 @@ def _stages(settings: Settings, telemetry: Telemetry) -> Iterable[Stage]:
         yield Cors(settings.allowed_origins, credentials=settings.cors_credentials)
     if "*" not in settings.allowed_hosts:
         yield TrustedHosts(settings.allowed_hosts)
+    if settings.database_replica_url:
+        yield ReadYourWrites(settings.database_sticky_seconds, secure=settings.is_production)
 
 
 @asynccontextmanager

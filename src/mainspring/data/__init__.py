@@ -3,8 +3,10 @@
 from ._assured import assured
 from ._backfill import backfill
 from ._base import Base, Identified, SoftDeleted, Timestamped, Versioned, relationship
+from ._constraints import RAISES
 from ._database import Database, PoolUsage, database_resource
-from ._dependencies import ReadSession, WriteSession, database_of
+from ._dependencies import FreshReadSession, ReadSession, SerializableSession, WriteSession, database_of
+from ._engine import ConnectionLimits
 from ._filters import Filter
 from ._idempotency import IdempotencyGate, IdempotencyKeys, Replay, idempotency_module, idempotent, replayed
 from ._listing import CursorQuery, Listing, PageQuery
@@ -12,22 +14,27 @@ from ._migrating import MigrationBlocked, MigrationLimits
 from ._migrator import Migrator, PendingMigrations, Revision
 from ._moments import UtcDateTime, utc_now
 from ._projection import Projection
+from ._retrying import RetryGate, retried
 from ._session import AsyncReadSession, AsyncWriteSession
 from ._slices import CursorSlice, NumberedSlice
 from ._soft_delete import including_deleted
+from ._sticky import ReadYourWrites
 from ._store import Store
 from ._translate import translated
 from ._trial import create_tables, rolled_back
 from ._url import database_url
 
 __all__ = [
+    "RAISES",
     "AsyncReadSession",
     "AsyncWriteSession",
     "Base",
+    "ConnectionLimits",
     "CursorQuery",
     "CursorSlice",
     "Database",
     "Filter",
+    "FreshReadSession",
     "IdempotencyGate",
     "IdempotencyKeys",
     "Identified",
@@ -41,8 +48,11 @@ __all__ = [
     "PoolUsage",
     "Projection",
     "ReadSession",
+    "ReadYourWrites",
     "Replay",
+    "RetryGate",
     "Revision",
+    "SerializableSession",
     "SoftDeleted",
     "Store",
     "Timestamped",
@@ -60,6 +70,7 @@ __all__ = [
     "including_deleted",
     "relationship",
     "replayed",
+    "retried",
     "rolled_back",
     "translated",
     "utc_now",

@@ -1,7 +1,7 @@
 """Sessions as dependencies of routes."""
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Annotated
 
 from fastapi import Depends
@@ -9,8 +9,9 @@ from fastapi.requests import HTTPConnection
 
 from mainspring.kernel import Registry
 
-from ._database import Database
+from ._database import Database, Isolation
 from ._session import AsyncReadSession, AsyncWriteSession
+from ._sticky import WROTE, ReadYourWrites
 
 ANSWER_KEY = "mainspring.answer"
 """Where in the ASGI scope stands what commits a unit of work together with its answer, if anything does."""
@@ -23,7 +24,16 @@ def database_of(connection: HTTPConnection) -> Database:
 
 
 async def _read_session(connection: HTTPConnection) -> AsyncReadSession:
-    reading = database_of(connection).read()
+    sticky: ReadYourWrites | None = getattr(connection.app.state, "read_your_writes", None)
+    return _read(connection, fresh=sticky is not None and sticky.wants_fresh(connection))
+
+
+async def _fresh_read_session(connection: HTTPConnection) -> AsyncReadSession:
+    return _read(connection, fresh=True)
+
+
+def _read(connection: HTTPConnection, *, fresh: bool) -> AsyncReadSession:
+    reading = database_of(connection).read(fresh=fresh)
     # Where FastAPI puts the end of a generator with `scope="function"`; to be one would cost as much as the read.
     ends: AsyncExitStack = connection.scope["fastapi_function_astack"]
     ends.push_async_exit(reading)
@@ -31,7 +41,20 @@ async def _read_session(connection: HTTPConnection) -> AsyncReadSession:
 
 
 async def _write_session(connection: HTTPConnection) -> AsyncIterator[AsyncWriteSession]:
-    unit = database_of(connection).write()
+    async with _unit_of_work(connection) as session:
+        yield session
+
+
+async def _serializable_session(connection: HTTPConnection) -> AsyncIterator[AsyncWriteSession]:
+    async with _unit_of_work(connection, "SERIALIZABLE") as session:
+        yield session
+
+
+@asynccontextmanager
+async def _unit_of_work(
+    connection: HTTPConnection, isolation: Isolation | None = None
+) -> AsyncIterator[AsyncWriteSession]:
+    unit = database_of(connection).write(isolation=isolation)
     session = await unit.__aenter__()
     try:
         yield session
@@ -43,12 +66,16 @@ async def _write_session(connection: HTTPConnection) -> AsyncIterator[AsyncWrite
         waiting = connection.scope.get(ANSWER_KEY)
         if waiting is None or not waiting.hand_over(session, unit):
             await unit.__aexit__(None, None, None)
+        connection.scope[WROTE] = True
 
 
 ReadSession = Annotated[AsyncReadSession, Depends(_read_session)]
 """Reads for one request, until its handler has returned. The same session wherever the request's dependencies ask for
 it.
 """
+
+FreshReadSession = Annotated[AsyncReadSession, Depends(_fresh_read_session)]
+"""A `ReadSession` that never reads from a replica: what has been committed, it sees."""
 
 WriteSession = Annotated[AsyncWriteSession, Depends(_write_session, scope="function")]
 """The unit of work of one request: committed before the response starts, rolled back on any error.
@@ -58,4 +85,9 @@ the response was sent, and a failed commit would follow a 201.
 
 The trap: an error that is returned instead of raised (`return JSONResponse(status_code=409)`) is an answer like any other
 to this dependency, and what was stored before it stays. Raise errors.
+"""
+
+SerializableSession = Annotated[AsyncWriteSession, Depends(_serializable_session, scope="function")]
+"""A `WriteSession` whose work comes out as if no other ran beside it: SERIALIZABLE on PostgreSQL, where a conflict is 409;
+with `dependencies=[retried()]` the route is run again instead.
 """

@@ -3,9 +3,13 @@
 import asyncio
 import sqlite3
 import time
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from sqlalchemy import URL, Connection, Dialect, event
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
@@ -19,8 +23,42 @@ from ._translate import Unreachable
 _BUSY_TIMEOUT_MS = 10_000
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionLimits:
+    """What PostgreSQL stops by itself, in seconds; 0 for never. SQLite has no such limits.
+
+    Attributes:
+        statement: One statement; then `DeadlineExceeded`.
+        lock: Waiting for a lock; then `ConcurrentUpdate`.
+        idle: A transaction in which nothing happens; then its connection is closed.
+        behind_pooler: Whether a pooler that hands out connections by transaction stands between (PgBouncer's
+            `pool_mode = transaction`). It knows neither these settings at connect, so each transaction begins with them,
+            nor statements prepared before, so that reads cannot go straight to the driver.
+    """
+
+    statement: float = 0
+    lock: float = 0
+    idle: float = 0
+    behind_pooler: bool = False
+
+    def parameters(self) -> dict[str, str]:
+        """Them as PostgreSQL's settings."""
+        seconds = {
+            "statement_timeout": self.statement,
+            "lock_timeout": self.lock,
+            "idle_in_transaction_session_timeout": self.idle,
+        }
+        return {name: str(round(value * 1000)) for name, value in seconds.items()}
+
+
 def make_engine(
-    url: URL, *, pool_size: int, pool_timeout: float, application_name: str, read_only: bool = False
+    url: URL,
+    *,
+    pool_size: int,
+    pool_timeout: float,
+    application_name: str,
+    limits: ConnectionLimits = ConnectionLimits(),
+    read_only: bool = False,
 ) -> AsyncEngine:
     """An engine for one purpose.
 
@@ -38,11 +76,33 @@ def make_engine(
         # A ping per checkout costs a fifth of the throughput (measured); recycling old connections and the pool's own
         # reaction to a lost one do the same service.
         pool_recycle=1800,
-        connect_args={"server_settings": {"application_name": application_name, "timezone": "UTC"}, "timeout": 5.0},
+        connect_args=_connect_args(application_name, limits),
     )
     event.listen(engine.sync_engine, "do_connect", _connect)
+    if limits.behind_pooler:
+        event.listen(engine.sync_engine, "begin", partial(_set_limits, limits.parameters()))
     trace_statements(engine)
     return engine
+
+
+def _connect_args(application_name: str, limits: ConnectionLimits) -> dict[str, Any]:
+    settings = {"application_name": application_name, "timezone": "UTC"}
+    if not limits.behind_pooler:
+        # Compiling a plan pays for statements of seconds, and delays all others.
+        return {"server_settings": settings | {"jit": "off"} | limits.parameters(), "timeout": 5.0}
+    # The next transaction may be on another connection, where a statement of the same name is somebody else's.
+    return {
+        "server_settings": settings,
+        "timeout": 5.0,
+        "statement_cache_size": 0,
+        "prepared_statement_cache_size": 0,
+        "prepared_statement_name_func": lambda: f"mainspring_{uuid4().hex}",
+    }
+
+
+def _set_limits(parameters: Mapping[str, str], connection: Connection) -> None:
+    calls = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in parameters.items())
+    connection.exec_driver_sql(f"SELECT {calls}")
 
 
 def _connect(dialect: Dialect, _: ConnectionPoolEntry, args: tuple[Any, ...], options: dict[str, Any]) -> Any:

@@ -1,6 +1,9 @@
 """The block in which a session reads."""
 
+from collections.abc import Callable
 from types import TracebackType
+
+from mainspring.errors import MainspringError
 
 from ._session import AsyncReadSession
 from ._translate import translation
@@ -11,10 +14,11 @@ class Reading:
     one.
     """
 
-    __slots__ = ("_session",)
+    __slots__ = ("_note", "_session")
 
-    def __init__(self, session: AsyncReadSession) -> None:
+    def __init__(self, session: AsyncReadSession, note: Callable[[MainspringError], None] | None = None) -> None:
         self._session = session
+        self._note = note
 
     def open(self) -> AsyncReadSession:
         """The session; `__aexit__` gives it back."""
@@ -40,4 +44,6 @@ class Reading:
                 session.sync_session.close()
         known = None if error is None else translation(error)
         if known is not None:
+            if self._note is not None:
+                self._note(known)
             raise known from error

@@ -8,14 +8,15 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm.exc import StaleDataError
 
 from mainspring.errors import (
-    AlreadyExists,
     ConcurrentUpdate,
-    ConstraintViolated,
     DatabaseUnavailable,
+    DeadlineExceeded,
     MainspringError,
     ValidationFailed,
 )
 from mainspring.observability import get_logger
+
+from ._constraints import violated
 
 _log = get_logger(__name__)
 
@@ -34,6 +35,8 @@ _OUT_OF_REACH = (
     "SQLITE_IOERR",
     "SQLITE_FULL",
 )
+# statement_timeout, or somebody who has cancelled it.
+_STOPPED = "57014"
 # Too long, out of range, not a character of the database's encoding (NUL): values that no schema of ours has caught.
 _NOT_STORABLE = frozenset({"22001", "22003", "22021"})
 _RACE = "Another request changed the same data at the same moment; please try again."
@@ -52,6 +55,7 @@ def translated() -> Iterator[None]:
         ConstraintViolated: A reference, check or required value does not hold.
         ConcurrentUpdate: Another transaction won; repeating may succeed.
         DatabaseUnavailable: No connection could be had, or the one in use was lost.
+        DeadlineExceeded: A statement took longer than it may.
         ValidationFailed: A value is too long, out of range or holds NUL.
     """
     try:
@@ -88,10 +92,11 @@ def _translate(error: DBAPIError) -> MainspringError | None:
         return DatabaseUnavailable()
     if code.startswith(_LOST_A_RACE):
         return ConcurrentUpdate(_RACE)
-    if code in _UNIQUE:
-        return AlreadyExists("Something with these values already exists.")
-    if isinstance(error, IntegrityError):
-        return ConstraintViolated("The change contradicts other data: a reference or a rule does not hold.")
+    if code == _STOPPED:
+        return DeadlineExceeded("The database took too long; please try again.", retry_after=1)
+    if code in _UNIQUE or isinstance(error, IntegrityError):
+        constraint = violated(_constraint(error), _column(error))
+        return constraint.taken() if code in _UNIQUE else constraint.broken()
     if code in _NOT_STORABLE:
         return ValidationFailed("A value is too long, out of range, or holds a character that cannot be stored.")
     return None
@@ -107,4 +112,9 @@ def _code(error: DBAPIError) -> str:
 
 def _constraint(error: DBAPIError) -> str | None:
     name = getattr(error.driver_exception, "constraint_name", None)
+    return name if isinstance(name, str) else None
+
+
+def _column(error: DBAPIError) -> str | None:
+    name = getattr(error.driver_exception, "column_name", None)
     return name if isinstance(name, str) else None

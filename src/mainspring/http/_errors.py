@@ -93,6 +93,7 @@ class ErrorSeam:
 
     def render(self, error: MainspringError, exchange: Exchange) -> Reply:
         """The answer to an error, within the pipeline."""
+        exchange.problem = error
         return self._reply(error, exchange.scope["path"], exchange.log.request_id)
 
     # Starlette takes a Response for a request and None for a WebSocket; its types know no handler of both.
@@ -103,6 +104,8 @@ class ErrorSeam:
             return None
         request_id = exchange.log.request_id if exchange else ""
         problem = problem_of(error)
+        if exchange is not None:
+            exchange.problem = problem
         if isinstance(problem, ConcurrentUpdate) and "if-match" in request.headers:
             # The client has said on which version its change rests; that this was noticed at the write is our affair.
             problem = PreconditionFailed("It has changed since you read it. Read it again, and decide anew.")

@@ -7,6 +7,7 @@ from typing import Any
 
 from starlette.types import Scope, Send
 
+from mainspring.errors import MainspringError
 from mainspring.observability import LogContext
 
 SCOPE_KEY = "mainspring.exchange"
@@ -50,6 +51,7 @@ class Exchange:
         complete: Whether the whole response was handed to the server.
         cut: Whether somebody else has answered: what the application still sends is dropped.
         error: The exception that no handler took, if any.
+        problem: The error that was answered, if any.
         span: What the tracing stage has begun and will end.
         answered_with: The headers of the response, once it has started.
         tail: The last four bytes of a body that is sent in pieces.
@@ -65,6 +67,7 @@ class Exchange:
         "headers",
         "log",
         "mount",
+        "problem",
         "scope",
         "send",
         "sent",
@@ -91,6 +94,7 @@ class Exchange:
         self.complete = False
         self.cut = False
         self.error: BaseException | None = None
+        self.problem: MainspringError | None = None
         self.span: Any = None
         self.answered_with: HeaderList | tuple[()] = ()
         self.tail = b"\n\n"

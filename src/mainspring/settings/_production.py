@@ -35,6 +35,7 @@ def refusals(settings: "Settings") -> Iterator[Problem]:
 
 
 def _everywhere(settings: "Settings") -> Iterator[Problem]:
+    yield from _connections(settings)
     if settings.cors_credentials and "*" in settings.allowed_origins:
         yield _problem(
             settings,
@@ -45,6 +46,17 @@ def _everywhere(settings: "Settings") -> Iterator[Problem]:
     if settings.metrics_port and settings.metrics_port == settings.port:
         yield _problem(
             settings, "metrics_port", "It is the port of the service itself.", "Choose another METRICS_PORT."
+        )
+
+
+def _connections(settings: "Settings") -> Iterator[Problem]:
+    processes = settings.server_processes[0] * settings.instances
+    if settings.database_connections is not None and settings.database_connections < processes:
+        yield _problem(
+            settings,
+            "database_connections",
+            f"{settings.database_connections} connections are fewer than the {processes} processes that need one.",
+            "Raise DATABASE_CONNECTIONS, lower WORKERS or INSTANCES, or put a pooler between.",
         )
 
 

@@ -97,10 +97,33 @@ class Settings(BaseSettings):
 
     database_url: ConnectionUrl = "sqlite:///.mainspring/data.db"
     """`sqlite:///path` or `postgresql://user:password@host/name`; the driver is chosen for you."""
-    database_pool_size: int = Field(default=10, ge=1, le=1000)
-    """Connections kept open per process."""
+    database_replica_url: ConnectionUrl = ""
+    """A PostgreSQL replica for read sessions. Unset, the database itself is read."""
+    database_sticky_seconds: float = Field(default=5.0, ge=0, le=3600)
+    """With a replica: how long a client that has written reads from the database itself. A little more than the replica
+    is usually behind."""
+    database_pool_size: int | None = Field(default=None, ge=1, le=1000)
+    """Connections kept open per process, and to a replica as many. Unset means: a share of `DATABASE_CONNECTIONS`, or
+    10."""
+    database_connections: int | None = Field(default=None, ge=1, le=100_000)
+    """Connections that this service may hold in all, over its instances and their workers; each process gets an equal
+    share. PostgreSQL allows 100 by default, those of migrations and people included."""
+    instances: int = Field(default=1, ge=1, le=10_000)
+    """How many machines or pods run this service at most. Only for sharing out `DATABASE_CONNECTIONS`; during a rolling
+    deployment there is one more."""
     database_pool_timeout: float = Field(default=5.0, gt=0)
     """Seconds to wait for a free connection before answering 503."""
+    database_statement_timeout: float = Field(default=60.0, ge=0)
+    """Seconds that one statement may take on PostgreSQL; then the answer is 504. 0 for no limit. 60, as long as a request
+    may take by default: what nobody waits for any more should not run on."""
+    database_lock_timeout: float = Field(default=10.0, ge=0)
+    """Seconds that a statement waits for a lock on PostgreSQL; then the answer is 409. 0 for no limit."""
+    database_idle_timeout: float = Field(default=60.0, ge=0)
+    """Seconds that a transaction may stand idle on PostgreSQL before its connection is closed: a forgotten one keeps
+    locks and holds back vacuum. 0 for no limit."""
+    database_behind_pooler: bool = False
+    """Whether a pooler that hands out connections by transaction stands before PostgreSQL (PgBouncer's `pool_mode =
+    transaction`)."""
     migrate_on_start: bool | None = None
     """Apply pending migrations at start. Unset means: outside staging and production, where pending ones stop the
     boot instead."""
@@ -206,6 +229,21 @@ class Settings(BaseSettings):
         if self.database_url.startswith("sqlite"):
             return 1, "SQLite takes one writer at a time"
         return usable_cores()
+
+    @property
+    def connections_per_process(self) -> tuple[int, str]:
+        """How many database connections a process keeps, and why.
+
+        A share is at most 2 per core and 32: more do not make PostgreSQL quicker, and idle ones cost it memory.
+        """
+        if self.database_pool_size is not None:
+            return self.database_pool_size, self.origin("database_pool_size").key
+        if self.database_connections is None:
+            return 10, "default"
+        processes = self.server_processes[0] * self.instances
+        share = self.database_connections // processes
+        most = max(2, min(32, 2 * usable_cores()[0]))
+        return max(1, min(share, most)), f"{self.database_connections} for {processes} processes"
 
     @property
     def drain_grace(self) -> float:
