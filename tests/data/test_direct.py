@@ -164,9 +164,8 @@ class TestConnections:
         assert {pool.checked_out for pool in fresh_database.pools()} == {0}
         await read()
 
+    @pytest.mark.databases("postgresql")
     async def test_one_that_the_server_has_closed_is_got_over_within_the_next_reads(self, fresh_database, parked):
-        if fresh_database.dialect == "sqlite":
-            pytest.skip("SQLite has no server that closes connections.")
         async with fresh_database.read() as session:
             await Store(Car, session).get(parked)
         async with fresh_database.write() as session:
