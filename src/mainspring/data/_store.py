@@ -15,25 +15,19 @@ from ._upsert import upsert
 class Store[M: Base](StoreReads[M]):
     """Rows of one model, as far as the caller may see them. Never commits.
 
-    A subclass narrows what exists with `visible`, which every method goes through, and names in `loads` what comes
-    along with each row:
+    A subclass says with `only` which rows exist for it, and names in `loads` what comes along with each:
 
         class AgentStore(Store[Agent]):
             loads = (selectinload(Agent.given_tools),)
 
             def __init__(self, session: AsyncReadSession, owner: UUID) -> None:
-                super().__init__(Agent, session)
-                self._owner = owner
-
-            def visible[T: tuple[Any, ...]](self, statement: Select[*T]) -> Select[*T]:
-                return statement.where(Agent.user_id == self._owner)
-
-    Where what exists is decided by equal values alone, name them with `only` instead: then rows that are added get
-    them, and statements are built once and kept, which `visible` prevents.
-
-        class AgentStore(Store[Agent]):
-            def __init__(self, session: AsyncReadSession, owner: UUID) -> None:
                 super().__init__(Agent, session, only={"user_id": owner})
+
+    Where that takes more than equal values, override `visible`, which every method goes through.
+
+    In a session that only reads, a store without `visible` and `loads` reads straight through the driver, by statements
+    that are planned once (ADR 16). Each then sees what is committed at its own moment, as under READ COMMITTED; and
+    `do_orm_execute` listeners of one's own do not see it.
 
     Args:
         model: Whose rows; it has one column as its primary key.

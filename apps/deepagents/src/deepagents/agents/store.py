@@ -1,10 +1,9 @@
 """Agents in SQL, and how their list may be asked for."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, override
+from typing import ClassVar
 from uuid import UUID
 
-from sqlalchemy import Select
 from sqlalchemy.orm import selectinload
 from sqlalchemy.orm.interfaces import ORMOption
 
@@ -38,9 +37,4 @@ class AgentStore(Store[Agent]):
     loads: ClassVar[Sequence[ORMOption]] = (selectinload(Agent.given_tools),)
 
     def __init__(self, session: AsyncReadSession, owner: UUID) -> None:
-        super().__init__(Agent, session)
-        self._owner = owner
-
-    @override
-    def visible(self, statement: Select[Any]) -> Select[Any]:
-        return statement.where(Agent.user_id == self._owner)
+        super().__init__(Agent, session, only={"user_id": owner})
