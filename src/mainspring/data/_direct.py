@@ -4,10 +4,12 @@ On PostgreSQL a transaction at the default isolation adds nothing to a single SE
 either way.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Dialect
+from sqlalchemy import Dialect, Pool, QueuePool
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.pool import PoolProxiedConnection
 
@@ -28,6 +30,7 @@ class DirectReader:
 
     def __init__(self, bind: AsyncEngine | AsyncConnection) -> None:
         self._bind = bind
+        self._turns = _Turns(bind.sync_engine.pool)
         self._spans = StatementSpans(bind.sync_engine.url)
         self.dialect: Dialect = bind.dialect
         self._fetch = _from_sqlite if bind.dialect.name == "sqlite" else _from_postgresql
@@ -48,7 +51,11 @@ class DirectReader:
             return await _within(within, plan, arguments)
         if isinstance(self._bind, AsyncConnection):
             return await _within(self._bind, plan, arguments)
-        connection = await self._bind.raw_connection()
+        async with self._turns:
+            return await self._read(self._bind, plan, arguments)
+
+    async def _read(self, engine: AsyncEngine, plan: Plan, arguments: list[Any]) -> Sequence[Row] | None:
+        connection = await engine.raw_connection()
         span = self._spans.begin(plan.sql)
         try:
             found = await self._fetch(connection.driver_connection, plan, arguments)
@@ -74,6 +81,36 @@ class DirectReader:
             connection.invalidate()
         else:
             connection.close()
+
+
+class _Turns:
+    """Lets as many read at once as the pool has connections, and the others in the order in which they came.
+
+    The pool itself knows no order: whoever asks at the moment when a connection is given back gets it, and those who
+    have waited for it wait on, until they give up.
+
+    Args:
+        pool: Of the engine.
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        size, patience = (pool.size(), pool.timeout()) if isinstance(pool, QueuePool) else (1, 0.0)
+        self._free = asyncio.Semaphore(size)
+        self._patience = patience
+
+    async def __aenter__(self) -> None:
+        if not self._free.locked():
+            # It does not wait then, and a timer costs more than the turn.
+            await self._free.acquire()
+            return
+        try:
+            async with asyncio.timeout(self._patience):
+                await self._free.acquire()
+        except TimeoutError as error:
+            raise PoolTimeoutError("No connection became free in time.") from error
+
+    async def __aexit__(self, *_: object) -> None:
+        self._free.release()
 
 
 async def _from_postgresql(driver: Any, plan: Plan, arguments: list[Any]) -> Sequence[Row]:
