@@ -15,6 +15,19 @@ from ._session import AsyncReadSession, AsyncWriteSession
 from ._slices import CursorSlice, NumberedSlice
 from ._soft_delete import including_deleted
 from ._store import Store
+from ._tenancy import (
+    ForeignTenant,
+    TenantMissing,
+    TenantScoped,
+    across_tenants,
+    disable_row_level_security,
+    enable_row_level_security,
+    for_tenant,
+    row_level_security_gaps,
+    session_tenant,
+)
+from ._tenant_requests import Tenancy
+from ._tenant_store import TenantStore
 from ._translate import translated
 from ._trial import create_tables, rolled_back
 from ._url import database_url
@@ -27,6 +40,7 @@ __all__ = [
     "CursorSlice",
     "Database",
     "Filter",
+    "ForeignTenant",
     "IdempotencyGate",
     "IdempotencyKeys",
     "Identified",
@@ -43,22 +57,32 @@ __all__ = [
     "Revision",
     "SoftDeleted",
     "Store",
+    "Tenancy",
+    "TenantMissing",
+    "TenantScoped",
+    "TenantStore",
     "Timestamped",
     "UtcDateTime",
     "Versioned",
     "WriteSession",
+    "across_tenants",
     "assured",
     "backfill",
     "create_tables",
     "database_of",
     "database_resource",
     "database_url",
+    "disable_row_level_security",
+    "enable_row_level_security",
+    "for_tenant",
     "idempotency_module",
     "idempotent",
     "including_deleted",
     "relationship",
     "replayed",
     "rolled_back",
+    "row_level_security_gaps",
+    "session_tenant",
     "translated",
     "utc_now",
 ]

@@ -15,7 +15,7 @@ from ._base import Base, SoftDeleted, Timestamped
 from ._listing import CursorQuery, PageQuery
 from ._moments import utc_now
 from ._session import AsyncReadSession
-from ._slices import CursorSlice, NumberedSlice, cut, from_cursor, numbered
+from ._slices import CursorSlice, NumberedSlice, cut, from_cursor, numbered, owned
 from ._soft_delete import including_deleted
 from ._upsert import upsert
 
@@ -142,11 +142,16 @@ class Store[M: Base]:
     async def page(self, query: PageQuery[M]) -> NumberedSlice[M]: ...
 
     async def page(self, query: CursorQuery[M] | PageQuery[M]) -> CursorSlice[M] | NumberedSlice[M]:
-        """The page that a client asked for through a `Listing`; what `CursorPage` or `Page` is made from."""
+        """The page that a client asked for through a `Listing`; what `CursorPage` or `Page` is made from.
+
+        Raises:
+            InvalidCursor: The cursor was given out by a store of other rows (`only`).
+        """
         if isinstance(query, PageQuery):
             total = await self.count(*query.criteria)
             found = await self._all(numbered(self._rows(*query.criteria), query))
             return NumberedSlice(found, total, query.page, query.page_size)
+        query = owned(query, self._only)
         counted = await self.count(*query.criteria) if query.total else None
         return cut(await self._all(from_cursor(self._rows(*query.criteria), query)), query, total=counted)
 
