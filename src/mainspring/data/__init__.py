@@ -23,9 +23,10 @@ from ._tenancy import (
     disable_row_level_security,
     enable_row_level_security,
     for_tenant,
-    row_level_security_gaps,
     session_tenant,
+    tenant_models,
 )
+from ._tenant_policies import RowLevelSecurity, row_level_security_resource
 from ._tenant_requests import Tenancy
 from ._tenant_store import TenantStore
 from ._translate import translated
@@ -55,6 +56,7 @@ __all__ = [
     "ReadSession",
     "Replay",
     "Revision",
+    "RowLevelSecurity",
     "SoftDeleted",
     "Store",
     "Tenancy",
@@ -81,8 +83,9 @@ __all__ = [
     "relationship",
     "replayed",
     "rolled_back",
-    "row_level_security_gaps",
+    "row_level_security_resource",
     "session_tenant",
+    "tenant_models",
     "translated",
     "utc_now",
 ]

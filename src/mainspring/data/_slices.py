@@ -59,7 +59,8 @@ def owned(query: CursorQuery[Any], only: Mapping[str, Any]) -> CursorQuery[Any]:
     Raises:
         InvalidCursor: The cursor that was given belongs to others.
     """
-    owner = sha256(repr(sorted((name, str(value)) for name, value in only.items())).encode()).hexdigest()[:16]
+    described = repr(sorted((name, str(value)) for name, value in only.items()))
+    owner = sha256(described.encode()).hexdigest()[:16] if only else ""
     if query.position is not None and query.position.owner != owner:
         raise InvalidCursor(FOREIGN)
     write = query.cursor_at

@@ -1,11 +1,12 @@
 """Rows of tenants: the models, the sessions that keep to one of them, and PostgreSQL's own guard."""
 
 from ._guard import keep_to_tenant
-from ._models import TenantScoped
-from ._policies import disable_row_level_security, enable_row_level_security, row_level_security_gaps
+from ._models import TenantScoped, tenant_models
+from ._policies import POLICY, disable_row_level_security, enable_row_level_security
 from ._scope import ForeignTenant, TenantMissing, across_tenants, for_tenant, session_tenant
 
 __all__ = [
+    "POLICY",
     "ForeignTenant",
     "TenantMissing",
     "TenantScoped",
@@ -14,6 +15,6 @@ __all__ = [
     "enable_row_level_security",
     "for_tenant",
     "keep_to_tenant",
-    "row_level_security_gaps",
     "session_tenant",
+    "tenant_models",
 ]

@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Column, Table, UniqueConstraint, event
+from sqlalchemy import Column, MetaData, Table, UniqueConstraint, event
 from sqlalchemy.orm import Mapped, Mapper, mapped_column
+
+from mainspring.data._base import Base
 
 WAIVER = "across_tenants"
 """In the `info` of a unique constraint or index that is meant to hold over all tenants: the reason."""
@@ -24,6 +26,13 @@ class TenantScoped:
     """
 
     tenant_id: Mapped[UUID] = mapped_column(index=True, sort_order=-99)
+
+
+def tenant_models(metadata: MetaData) -> list[type[Base]]:
+    """The models of a metadata whose rows belong to tenants, by name."""
+    mapped: list[type[Base]] = [mapper.class_ for mapper in Base.registry.mappers]
+    found = [one for one in mapped if issubclass(one, TenantScoped) and one.metadata is metadata]
+    return sorted(found, key=lambda model: model.__name__)
 
 
 @event.listens_for(TenantScoped, "mapper_configured", propagate=True)

@@ -115,19 +115,9 @@ async def _begin_scope(session: AsyncSession, scope: Scope) -> None:
         return
     if session.in_transaction():
         await (await session.connection()).run_sync(_tell, scope)
-    else:
-        _begin_transactions(session.sync_session)
-
-
-def _begin_transactions(session: Session) -> None:
-    # What policies compare with holds for a transaction, and a connection in autocommit has none that lasts.
-    bind = session.bind
-    if bind is not None and bind.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
-        if isinstance(bind, Connection):
-            raise RuntimeError(
-                "Row-level security needs a transaction, and this session's connection is in autocommit."
-            )
-        session.bind = bind.execution_options(isolation_level="READ COMMITTED")
+    elif session.get_bind().get_execution_options().get("isolation_level") == "AUTOCOMMIT":
+        # What policies compare with holds for a transaction, and in autocommit there is none that lasts.
+        await session.connection(execution_options={"isolation_level": "READ COMMITTED"})
 
 
 def scope_of(session: Session) -> Scope | None:
@@ -147,7 +137,9 @@ def tell_database(session: Session, transaction: SessionTransaction, connection:
 def _tell(connection: Connection, scope: Scope) -> None:
     if connection.dialect.name != "postgresql":
         return
-    if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
+    # Asked of the driver, which knows it whoever has decided it.
+    raw = connection.connection.dbapi_connection
+    if raw is not None and connection.dialect.detect_autocommit_setting(raw):
         raise RuntimeError("Row-level security needs a transaction, and this connection is in autocommit.")
     across = scope.tenant is None
     name, value = (ACROSS_SETTING, "on") if across else (TENANT_SETTING, str(scope.tenant))
