@@ -27,6 +27,14 @@ GOOD = {
         op.execute("UPDATE tag SET name = upper(name)")
         op.drop_column("tag", "key")
     """,
+    "row-level security": """
+        from mainspring.data import enable_row_level_security
+        enable_row_level_security("book")
+    """,
+    "row-level security taken away": """
+        from mainspring.data import disable_row_level_security
+        disable_row_level_security("book")
+    """,
     "a column that may be NULL": "op.add_column('book', sa.Column('blurb', sa.Text()))",
     "a required column with a constant default": """
         op.add_column("book", sa.Column("copies", sa.Integer(), server_default="0", nullable=False))
