@@ -3,13 +3,12 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import pytest
 from fastapi import Depends, FastAPI
 from httpx2 import ASGITransport, AsyncClient, Response
-from sqlalchemy import ColumnElement, MetaData, inspect, select
 
 from mainspring.data import (
     AsyncReadSession,
@@ -29,6 +28,9 @@ from mainspring.errors import AlreadyExists, NotFound
 from mainspring.http import ErrorSeam
 from mainspring.kernel import new_id
 from mainspring.settings import Settings
+
+if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement, MetaData
 
 _REFUSED = (NotFound, ForeignTenant)
 
@@ -65,7 +67,7 @@ class _World:
         self.case = case
         self.mine, self.theirs = new_id(), new_id()
         self._database = database
-        self._mapper = inspect(case.model)
+        self._mapper = case.model.__mapper__
 
     @classmethod
     async def made(cls, case: TenantCase, database: Database) -> "_World":
@@ -96,15 +98,18 @@ class _World:
     def key(self, row: Any) -> Any:
         return self._mapper.primary_key_from_instance(row)[0]
 
-    def is_foreign(self) -> ColumnElement[bool]:
+    def is_foreign(self) -> "ColumnElement[bool]":
         criterion: ColumnElement[bool] = self._mapper.primary_key[0] == self.key(self.foreign)
         return criterion
 
     async def stored(self) -> Mapping[str, Any] | None:
         """The other tenant's row as it is in the database."""
-        table = self._mapper.local_table
         async with self._database.read() as session:
-            found = (await session.execute(select(table).where(self.is_foreign()))).mappings().one_or_none()
+            found = (
+                (await session.execute(self.case.model.__table__.select().where(self.is_foreign())))
+                .mappings()
+                .one_or_none()
+            )
             return None if found is None else dict(found)
 
     async def unharmed(self) -> None:
@@ -210,7 +215,7 @@ async def _save(world: _World) -> None:
 
 async def _upsert(world: _World) -> None:
     # A key that is taken must be refused like one that is taken by anybody; what has it stays as it is.
-    mapper = inspect(world.case.model)
+    mapper = world.case.model.__mapper__
     key = mapper.get_property_by_column(mapper.primary_key[0]).key
     names = [name for name in mapper.column_attrs.keys() if name not in {"tenant_id", "version"}]  # noqa: SIM118 -- no dict
     values = {name: getattr(world.foreign, name) for name in names} | dict(world.case.change)
@@ -283,7 +288,7 @@ def _checks(case: TenantCase) -> Iterator[tuple[str, _Check]]:
             yield "search", _search
 
 
-def cross_tenant_tests(*cases: TenantCase, metadata: MetaData | None = None) -> Callable[..., Awaitable[None]]:
+def cross_tenant_tests(*cases: TenantCase, metadata: "MetaData | None" = None) -> Callable[..., Awaitable[None]]:
     """A test of every method of every store, on every database, and one that no `TenantScoped` model was forgotten.
 
         test_tenants = cross_tenant_tests(

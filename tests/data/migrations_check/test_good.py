@@ -27,12 +27,10 @@ GOOD = {
         op.execute("UPDATE tag SET name = upper(name)")
         op.drop_column("tag", "key")
     """,
-    "row-level security": """
-        from mainspring.data import enable_row_level_security
+    "row-level security, and its end": """
+        from mainspring.data import disable_row_level_security, enable_row_level_security
+        op.add_column("book", sa.Column("tenant_id", sa.Uuid()))
         enable_row_level_security("book")
-    """,
-    "row-level security taken away": """
-        from mainspring.data import disable_row_level_security
         disable_row_level_security("book")
     """,
     "a column that may be NULL": "op.add_column('book', sa.Column('blurb', sa.Text()))",
