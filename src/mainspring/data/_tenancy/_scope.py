@@ -87,7 +87,7 @@ async def across_tenants[S: AsyncSession](session: S, reason: str, *, row_level_
     if not reason.strip():
         raise ValueError("across_tenants() wants the reason why one session may see the rows of all tenants.")
     await _begin_scope(session, Scope(None, reason.strip(), row_level_security))
-    _log.warning("A session sees all tenants", reason=reason.strip())
+    _log.info("A session sees all tenants", reason=reason.strip())
     return session
 
 
