@@ -291,6 +291,23 @@ class TestWriting:
                     await session.flush()
         assert len(await everything(database)) == 3
 
+    async def test_what_is_copied_elsewhere_is_the_tenants_alone(self, database, notes):
+        statement = insert(Person).from_select(["id", "name"], select(Note.id, Note.slug))
+        async with database.write() as session:
+            await (await for_tenant(session, ADA)).execute(statement)
+            assert await session.scalar(select(func.count(Person.id))) == 2
+        with pytest.raises(TenantMissing):
+            async with database.write() as session:
+                await session.execute(statement)
+
+    async def test_an_upsert_of_a_store_meets_the_tenants_rows_alone(self, database, notes):
+        for tenant in (ADA, BOB):
+            async with database.write() as session:
+                store = TenantStore(Note, await for_tenant(session, tenant))
+                await store.upsert({"slug": "milk", "text": str(tenant)}, on=["tenant_id", "slug"])
+        milk = {row.tenant_id: row.text for row in await everything(database) if row.slug == "milk"}
+        assert milk == {ADA: str(ADA), BOB: str(BOB)}
+
 
 class TestSessions:
     async def test_a_session_has_one_tenant_for_life(self, database):

@@ -18,12 +18,14 @@ from mainspring.data import (
     CursorQuery,
     Identified,
     Listing,
+    ReadSession,
     SoftDeleted,
     Store,
     Tenancy,
     TenantStore,
     Versioned,
 )
+from mainspring.errors import PermissionDenied
 from mainspring.http import CursorPage, IfMatch, IfNoneMatch
 from mainspring.kernel import new_id
 from mainspring.testing import Schema, TenantCase, TenantResource, cross_tenant_requests, cross_tenant_tests
@@ -182,6 +184,26 @@ async def sign_in(_: Any) -> Mapping[str, str]:
     return {"x-tenant": str(new_id())}
 
 
+telling = APIRouter(prefix="/notes")
+
+
+@telling.get("/{key}")
+async def tell(key: UUID, session: Reading, plain: ReadSession) -> NoteOut:
+    """As somebody who says more than that it is not there."""
+    if await plain.scalar(Note.__table__.select().where(Note.__table__.c.id == key)):
+        raise PermissionDenied
+    return NoteOut.model_validate(await TenantStore(Note, session).get(key))
+
+
+@telling.patch("/{key}")
+async def compare_first(key: UUID, change: NoteChange, session: Writing, if_match: IfMatch) -> None:
+    """As somebody who looks at the condition before he looks whose it is."""
+    found = (await session.execute(Note.__table__.select().where(Note.__table__.c.id == key))).one_or_none()
+    if found is not None:
+        if_match.check(found)
+    await TenantStore(Note, session).get(key)
+
+
 _slugs = itertools.count()
 RESOURCE = TenantResource(
     path="/api/v1/notes",
@@ -229,4 +251,20 @@ class TestLeakyRequests:
     async def test_each_check_fails(self, client, name):
         visit = await _Visit.made(RESOURCE, client)
         with pytest.raises(AssertionError):
+            await checks_of_resource(RESOURCE)[name](visit)
+
+
+class TestTellingRequests:
+    @pytest.fixture
+    def database_schema(self) -> Schema:
+        return Schema(tables=DiaryBase.metadata)
+
+    @pytest.fixture
+    def build_app(self, compose) -> Any:
+        return compose(telling, notes)
+
+    @pytest.mark.parametrize("name", ["get", "patch"])
+    async def test_a_status_that_tells_that_it_is_there_fails(self, client, name):
+        visit = await _Visit.made(RESOURCE, client)
+        with pytest.raises(AssertionError, match="of another tenant's item with"):
             await checks_of_resource(RESOURCE)[name](visit)
