@@ -135,11 +135,24 @@ class TestReading:
             note = (await session.scalars(select(Note).options(load(Note.lines)))).unique().one()
             assert [line.tenant_id for line in note.lines] == [ADA]
 
-    async def test_an_object_of_another_tenant_is_not_got_or_refreshed(self, database, notes):
+    async def test_an_object_of_another_tenant_is_not_got_by_its_key(self, database, notes):
         async with database.read() as session:
             await for_tenant(session, ADA)
             assert await session.get(Note, notes.bob[0]) is None
             assert await session.get(Note, notes.ada[0]) is not None
+
+    async def test_an_object_that_another_session_has_read_cannot_be_refreshed(self, database, notes):
+        async with database.read() as session:
+            note = await (await for_tenant(session, BOB)).get_one(Note, notes.bob[0])
+        with pytest.raises(ForeignTenant, match="belongs to another tenant"):
+            async with database.read() as session:
+                (await for_tenant(session, ADA)).add(note)
+        with pytest.raises(TenantMissing):
+            async with database.read() as session:
+                session.add(note)
+        async with database.read() as session:
+            (await for_tenant(session, BOB)).add(note)
+            await session.refresh(note)
 
     async def test_models_of_no_tenant_are_free(self, database, notes):
         async with database.read() as session:
@@ -325,8 +338,11 @@ class TestSessions:
                 await for_tenant(session, None)
 
     async def test_across_tenants_sees_all_of_them_and_is_logged(self, database, notes, caplog):
+        caplog.set_level("INFO")
         async with database.read() as session:
             await across_tenants(session, "monthly invoices")
+            logged = [record for record in caplog.records if record.message == "A session sees all tenants"]
+            assert [record.fields for record in logged] == [{"reason": "monthly invoices"}]
             assert len((await session.scalars(select(Note))).all()) == 3
             assert await Store(Note, session).count() == 3
             with pytest.raises(ValueError, match="a TenantStore is about one"):

@@ -13,12 +13,13 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from ._models import TenantScoped
 from ._scope import ForeignTenant, TenantMissing, scope_of, tell_database
-from ._writes import check_flush, check_write
+from ._writes import check_attach, check_flush, check_write
 
 
 def keep_to_tenant(session_class: type[Session]) -> None:
     """Make the sessions of a class keep to their tenant, in what they read and in what they store."""
     event.listen(session_class, "do_orm_execute", _narrow)
+    event.listen(session_class, "before_attach", check_attach)
     event.listen(session_class, "before_flush", check_flush)
     event.listen(session_class, "after_begin", tell_database)
 
@@ -47,7 +48,8 @@ def _own(tenant: UUID) -> ORMOption:
 def _narrow(state: ORMExecuteState) -> None:
     # Attributes of an object at hand are no query, and eager loads have inherited the option.
     eager = state.is_relationship_load and state.lazy_loaded_from is None
-    if state.is_column_load or eager:
+    # A service without tenants pays nothing.
+    if state.is_column_load or eager or not TenantScoped.__subclasses__():
         return
     scope = scope_of(state.session)
     check_write(state, scope)

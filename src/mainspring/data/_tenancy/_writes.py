@@ -27,6 +27,23 @@ def check_write(state: ORMExecuteState, scope: Scope | None) -> None:
     _check(state, model, scope.tenant)
 
 
+def check_attach(session: Session, row: object) -> None:
+    """Refuse an object that another session has read, for another tenant: refreshed here, it would show what is new.
+
+    Raises:
+        TenantMissing: The session has no tenant.
+        ForeignTenant: The object belongs to another.
+    """
+    if not isinstance(row, TenantScoped) or inspect(row).key is None:
+        return
+    scope = scope_of(session)
+    if scope is None:
+        raise TenantMissing(type(row).__name__)
+    # An attribute that is not loaded could only be asked for here, where nobody waits.
+    if scope.tenant is not None and vars(row).get("tenant_id") != scope.tenant:
+        raise ForeignTenant(f"This {type(row).__name__} belongs to another tenant than this session.")
+
+
 def check_flush(session: Session, _: object, __: object) -> None:
     """Give new rows to the session's tenant, and refuse to store those of another.
 
