@@ -32,7 +32,7 @@ from mainspring.testing import Schema, TenantCase, TenantResource, cross_tenant_
 from mainspring.testing._tenant_requests import _checks as checks_of_resource
 from mainspring.testing._tenant_requests import _Visit
 from mainspring.testing._tenant_stores import _checks as checks_of_case
-from mainspring.testing._tenant_stores import _World
+from mainspring.testing._tenant_world import World
 from tests.data.diary import NOTES, DiaryBase, Line, Note
 
 
@@ -106,7 +106,7 @@ class TestLeaky:
 
     @pytest.mark.parametrize("name", dict(checks_of_case(LEAK)))
     async def test_each_check_fails(self, database, name):
-        world = await _World.made(LEAK, database)
+        world = await World.made(LEAK, database)
         with pytest.raises((AssertionError, pytest.fail.Exception)):
             await dict(checks_of_case(LEAK))[name](world)
 

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from ._lifespan import running
     from ._server import LiveServer, serving
     from ._tenant_requests import TenantResource, cross_tenant_requests
-    from ._tenant_stores import TenantCase, cross_tenant_tests
+    from ._tenant_stores import cross_tenant_tests
+    from ._tenant_world import TenantCase
 
 __all__ = [
     "LiveServer",
@@ -28,7 +29,7 @@ __all__ = [
 _HOMES = {
     "LiveServer": "_server",
     "Schema": "_databases",
-    "TenantCase": "_tenant_stores",
+    "TenantCase": "_tenant_world",
     "TenantResource": "_tenant_requests",
     "cross_tenant_requests": "_tenant_requests",
     "cross_tenant_tests": "_tenant_stores",

@@ -120,7 +120,7 @@ async def key_use(database: Database, keyring: Keyring, metadata: MetaData) -> S
             raw = type_coerce(column, LargeBinary)
             head = type_coerce(func.substr(raw, 1, HEADER_BYTES), LargeBinary)
             statement = select(head, func.count()).where(column.is_not(None)).group_by(head)
-            async with database.write() as session:
+            async with database.read() as session:
                 await across_tenants(session, "which keys are in use", row_level_security=True)
                 counted = (await session.execute(statement)).all()
             for header, values in counted:
