@@ -8,7 +8,7 @@ import typer
 
 from mainspring import __version__
 
-from . import _api, _composition, _config, _db, _server
+from . import _api, _composition, _config, _db, _encryption, _server
 from ._exits import clearly
 from ._locate import use_app
 
@@ -25,6 +25,7 @@ for commands in (_server, _composition, _api):
     commands.register(app)
 app.add_typer(_config.app, name="config")
 app.add_typer(_db.app, name="db")
+app.add_typer(_encryption.app, name="encryption")
 
 
 def _version(value: bool) -> None:  # noqa: FBT001 -- Typer's callback signature

@@ -20,6 +20,20 @@ from ._slices import CursorSlice, NumberedSlice
 from ._soft_delete import including_deleted
 from ._sticky import ReadYourWrites
 from ._store import Store
+from ._tenancy import (
+    ForeignTenant,
+    TenantMissing,
+    TenantScoped,
+    across_tenants,
+    disable_row_level_security,
+    enable_row_level_security,
+    for_tenant,
+    session_tenant,
+    tenant_models,
+)
+from ._tenant_policies import RowLevelSecurity, row_level_security_resource
+from ._tenant_requests import Tenancy
+from ._tenant_store import TenantStore
 from ._translate import translated
 from ._trial import create_tables, rolled_back
 from ._url import database_url
@@ -34,6 +48,7 @@ __all__ = [
     "CursorSlice",
     "Database",
     "Filter",
+    "ForeignTenant",
     "FreshReadSession",
     "IdempotencyGate",
     "IdempotencyKeys",
@@ -52,19 +67,28 @@ __all__ = [
     "Replay",
     "RetryGate",
     "Revision",
+    "RowLevelSecurity",
     "SerializableSession",
     "SoftDeleted",
     "Store",
+    "Tenancy",
+    "TenantMissing",
+    "TenantScoped",
+    "TenantStore",
     "Timestamped",
     "UtcDateTime",
     "Versioned",
     "WriteSession",
+    "across_tenants",
     "assured",
     "backfill",
     "create_tables",
     "database_of",
     "database_resource",
     "database_url",
+    "disable_row_level_security",
+    "enable_row_level_security",
+    "for_tenant",
     "idempotency_module",
     "idempotent",
     "including_deleted",
@@ -72,6 +96,9 @@ __all__ = [
     "replayed",
     "retried",
     "rolled_back",
+    "row_level_security_resource",
+    "session_tenant",
+    "tenant_models",
     "translated",
     "utc_now",
 ]

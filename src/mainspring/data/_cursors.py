@@ -14,7 +14,7 @@ from mainspring.errors import InvalidCursor
 FOREIGN = "The cursor does not belong to this list with this order and these filters. Begin again without one."
 
 _MAC_BYTES = 16
-_PURPOSE = b"mainspring cursor 1"
+_PURPOSE = b"mainspring cursor 2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +25,13 @@ class Position:
         values: Of the sort columns and the key, of the row at the edge.
         backwards: Whether the page lies before the row.
         inclusive: Whether the row itself is on it.
+        owner: To whose rows it belongs, for a store that has only somebody's.
     """
 
     values: Sequence[Any]
     backwards: bool = False
     inclusive: bool = False
+    owner: str = ""
 
 
 class CursorCodec:
@@ -47,7 +49,7 @@ class CursorCodec:
 
     def write(self, position: Position, *, belongs_to: str) -> str:
         """A cursor for a position."""
-        content = orjson.dumps([position.backwards, position.inclusive, *position.values], default=str)
+        content = orjson.dumps([position.backwards, position.inclusive, position.owner, *position.values], default=str)
         return urlsafe_b64encode(self._mac(content, belongs_to) + content).rstrip(b"=").decode()
 
     def read(self, cursor: str, *, belongs_to: str) -> Position:
@@ -63,8 +65,8 @@ class CursorCodec:
         mac, content = raw[:_MAC_BYTES], raw[_MAC_BYTES:]
         if not hmac.compare_digest(mac, self._mac(content, belongs_to)):
             raise InvalidCursor(FOREIGN)
-        backwards, inclusive, *values = orjson.loads(content)
-        return Position(values, backwards, inclusive)
+        backwards, inclusive, owner, *values = orjson.loads(content)
+        return Position(values, backwards, inclusive, owner)
 
     def _mac(self, content: bytes, belongs_to: str) -> bytes:
         bound = sha256(belongs_to.encode()).digest() + content

@@ -1,13 +1,13 @@
 """The database of a service, as a resource."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-from sqlalchemy import URL, QueuePool, text
+from sqlalchemy import URL, Engine, QueuePool, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, async_sessionmaker
 
 from mainspring.errors import ConcurrentUpdate
@@ -122,6 +122,11 @@ class Database:
     def dialect(self) -> str:
         """`sqlite` or `postgresql`."""
         return self._binds[0].dialect.name
+
+    @property
+    def engines(self) -> Sequence[Engine]:
+        """Every engine that its sessions run on, for what is to be told to each."""
+        return [bind.sync_engine if isinstance(bind, AsyncEngine) else bind.engine.sync_engine for bind in self._binds]
 
     def pools(self) -> Iterator[PoolUsage]:
         """How much of its connections is in use right now; nothing where it is bound to one connection, as in tests."""

@@ -35,6 +35,9 @@ class Source(Protocol):
     async def count(self, *criteria: ColumnElement[bool]) -> int:
         """How many rows fit."""
 
+    def bound(self, query: CursorQuery[Any]) -> CursorQuery[Any]:
+        """The query, with cursors that belong to the store's rows."""
+
     def missing(self) -> NotFound:
         """The error for a row that is not there."""
 
@@ -75,6 +78,7 @@ class Projection[O: BaseModel]:
 
     async def page(self, query: CursorQuery[Any]) -> CursorSlice[O]:
         """The page that a client asked for through a `Listing`."""
+        query = self._store.bound(query)
         total = await self._store.count(*query.criteria) if query.total else None
         edges = tuple(term.attribute.key for term in query.terms if term.attribute.key not in self._columns)
         columns = (*self._columns, *edges)

@@ -10,6 +10,7 @@ from mainspring.observability import get_logger
 
 from ._direct import DirectReader
 from ._soft_delete import leave_out_deleted
+from ._tenancy import keep_to_tenant
 from ._translate import translated
 
 _log = get_logger(__name__)
@@ -36,6 +37,7 @@ class _WriteSession(Session):
 
 for _kind in (_ReadOnlySession, _WriteSession):
     leave_out_deleted(_kind)
+    keep_to_tenant(_kind)
 
 
 class AsyncReadSession(AsyncSession):

@@ -1,12 +1,15 @@
 """Runs list queries: numbered pages by OFFSET, pages by cursor from the edge of the page before."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import Integer, Select, and_, or_
 
-from ._cursors import Position
+from mainspring.errors import InvalidCursor
+
+from ._cursors import FOREIGN, Position
 from ._keyset import SortTerm, after
 from ._listing import CursorQuery, PageQuery
 from ._planning import LIMIT, Narrow, placeholder
@@ -49,6 +52,20 @@ class NumberedSlice[M]:
     def pages(self) -> int:
         """How many there are; 0 when the list is empty."""
         return -(-self.total // self.page_size)
+
+
+def owned(query: CursorQuery[Any], only: Mapping[str, Any]) -> CursorQuery[Any]:
+    """The query, whose cursors belong to the rows that have certain values.
+
+    Raises:
+        InvalidCursor: The cursor that was given belongs to others.
+    """
+    described = repr(sorted((name, str(value)) for name, value in only.items()))
+    owner = sha256(described.encode()).hexdigest()[:16] if only else ""
+    if query.position is not None and query.position.owner != owner:
+        raise InvalidCursor(FOREIGN)
+    write = query.cursor_at
+    return replace(query, cursor_at=lambda position: write(replace(position, owner=owner)))
 
 
 def numbered(statement: Select[Any], query: PageQuery[Any]) -> Select[Any]:

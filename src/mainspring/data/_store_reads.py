@@ -18,8 +18,9 @@ from ._planning import LIMIT, Narrow, Order, Shape, by_key, limited, order_form,
 from ._plans import Row
 from ._projection import Projection
 from ._session import AsyncReadSession
-from ._slices import CursorSlice, NumberedSlice, cut, from_cursor, numbered, planned_cursor
+from ._slices import CursorSlice, NumberedSlice, cut, from_cursor, numbered, owned, planned_cursor
 from ._soft_delete import including_deleted
+from ._tenancy import may_read_directly
 
 _MOST_LISTED = 1_000
 _STREAM_BATCH = 500
@@ -123,11 +124,16 @@ class StoreReads[M: Base]:
     async def page(self, query: PageQuery[M]) -> NumberedSlice[M]: ...
 
     async def page(self, query: CursorQuery[M] | PageQuery[M]) -> CursorSlice[M] | NumberedSlice[M]:
-        """The page that a client asked for through a `Listing`; what `CursorPage` or `Page` is made from."""
+        """The page that a client asked for through a `Listing`; what `CursorPage` or `Page` is made from.
+
+        Raises:
+            InvalidCursor: The cursor was given out by a store of other rows (`only`).
+        """
         if isinstance(query, PageQuery):
             total = await self.count(*query.criteria)
             found = await self._all(numbered(self._rows(*query.criteria), query))
             return NumberedSlice(found, total, query.page, query.page_size)
+        query = self.bound(query)
         counted = await self.count(*query.criteria) if query.total else None
         plan = planned_cursor(query)
         rows = await self._directly(plan.form, plan.narrow, plan.values) if plan is not None else None
@@ -174,12 +180,18 @@ class StoreReads[M: Base]:
         rows = await self.columns(attribute_names(self.model), form, narrow, values)
         return None if rows is None else entities(self.model, rows, self.session)
 
+    def bound(self, query: CursorQuery[M]) -> CursorQuery[M]:
+        """The query, with cursors that belong to this store's rows. For projections."""
+        return owned(query, self._only)
+
     async def columns(
         self, names: tuple[str, ...], form: Hashable, narrow: Narrow, values: Mapping[str, Any]
     ) -> Sequence[Row] | None:
         """Rows by a plan; None where this store has to be asked with a statement. For projections."""
         reader = self.session.direct
         if reader is None or type(self).visible is not StoreReads.visible or None in self._only.values():
+            return None
+        if not may_read_directly(self.model, self._only, self.session):
             return None
         shape = Shape(self.model, names, tuple(self._only), bool(self._options), form, narrow)
         held = await self.session.connection() if self.session.in_transaction() else None

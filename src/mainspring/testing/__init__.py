@@ -11,10 +11,31 @@ if TYPE_CHECKING:
     from ._databases import Schema
     from ._lifespan import running
     from ._server import LiveServer, serving
+    from ._tenant_requests import TenantResource, cross_tenant_requests
+    from ._tenant_stores import cross_tenant_tests
+    from ._tenant_world import TenantCase
 
-__all__ = ["LiveServer", "Schema", "running", "serving"]
+__all__ = [
+    "LiveServer",
+    "Schema",
+    "TenantCase",
+    "TenantResource",
+    "cross_tenant_requests",
+    "cross_tenant_tests",
+    "running",
+    "serving",
+]
 
-_HOMES = {"LiveServer": "_server", "Schema": "_databases", "running": "_lifespan", "serving": "_server"}
+_HOMES = {
+    "LiveServer": "_server",
+    "Schema": "_databases",
+    "TenantCase": "_tenant_world",
+    "TenantResource": "_tenant_requests",
+    "cross_tenant_requests": "_tenant_requests",
+    "cross_tenant_tests": "_tenant_stores",
+    "running": "_lifespan",
+    "serving": "_server",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -27,6 +27,12 @@ GOOD = {
         op.execute("UPDATE tag SET name = upper(name)")
         op.drop_column("tag", "key")
     """,
+    "row-level security, and its end": """
+        from mainspring.data import disable_row_level_security, enable_row_level_security
+        op.add_column("book", sa.Column("tenant_id", sa.Uuid()))
+        enable_row_level_security("book")
+        disable_row_level_security("book")
+    """,
     "a column that may be NULL": "op.add_column('book', sa.Column('blurb', sa.Text()))",
     "a required column with a constant default": """
         op.add_column("book", sa.Column("copies", sa.Integer(), server_default="0", nullable=False))

@@ -10,10 +10,11 @@ from typing import Any, Literal
 from alembic import context
 from alembic.runtime.migration import MigrationInfo
 from alembic.script import Script
-from sqlalchemy import Connection, Table, text
+from sqlalchemy import Connection, Table, TypeDecorator, text
 from sqlalchemy.orm import Mapper
 
 from mainspring.data import Base, UtcDateTime, utc_now
+from mainspring.data._confidential import CONFIDENTIAL
 
 
 def _tables_of(package: str) -> set[str]:
@@ -41,6 +42,9 @@ def _render(kind: str, item: Any, autogenerate: Any) -> str | Literal[False]:
     if kind == "type" and isinstance(item, UtcDateTime):
         autogenerate.imports.add("from mainspring.data import UtcDateTime")
         return "UtcDateTime()"
+    if kind == "type" and isinstance(item, TypeDecorator) and getattr(item, CONFIDENTIAL, False):
+        # A revision outlives the models: it says what stands in the database, and not what it means to the service.
+        return f"sa.{item.impl!r}"
     if kind == "server_default" and isinstance(getattr(item, "arg", None), utc_now):
         # Its SQL is another one on each database; a migration is written on one and run on all.
         autogenerate.imports.add("from mainspring.data import utc_now")
