@@ -13,6 +13,7 @@ from mainspring.data import (
     Database,
     Migrator,
     RowLevelSecurity,
+    TenantStore,
     across_tenants,
     for_tenant,
     row_level_security_resource,
@@ -107,6 +108,11 @@ class TestPolicies:
                 await for_tenant(session, ADA, row_level_security=True)
                 table = Line.__table__
                 await session.execute(insert(table).values(id=uuid4(), tenant_id=BOB, note_id=uuid4(), text=""))
+
+    async def test_a_store_reads_in_a_transaction_that_was_told(self, ordinary, notes):
+        async with ordinary.read() as session:
+            await for_tenant(session, ADA, row_level_security=True)
+            assert [row.tenant_id for row in await TenantStore(Note, session).list()] == [ADA]
 
     async def test_a_tenant_named_after_the_first_statement_is_told_all_the_same(self, ordinary, notes):
         async with ordinary.write() as session:
