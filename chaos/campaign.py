@@ -88,15 +88,16 @@ async def run(plan: Plan, folder: Path, tell: Callable[[str], None]) -> Report:
         tell: Gets each violation in words, with what is needed to replay it.
     """
     report = Report({name: Tally() for name in plan.turns})
+    if not plan.turns:
+        return report
     effects: dict[str, Effect] = {}
     keys = WEAKNESSES[plan.weakness].keys if plan.weakness else True
     async with _bank(plan, folder) as (cluster, ledger, proxy):
         for number in range(plan.first, plan.first + plan.rounds):
             scenario = plan.turns[number % len(plan.turns)]
-            name = f"{scenario}-{number}"
-            chance = Random(f"{plan.seed}/{name}")
-            round_ = Round(name, chance, cluster=cluster, ledger=ledger, proxy=proxy, keys=keys)
-            await _play(round_, scenario, plan, report, tell)
+            chance = Random(f"{plan.seed}/{scenario}/{number}")
+            round_ = Round(scenario, number, chance, cluster=cluster, ledger=ledger, proxy=proxy, keys=keys)
+            await _play(round_, plan, report, tell)
             effects |= round_.journal.effects
             if plan.until in {violation.promise for violation in report.violations}:
                 return report
@@ -116,13 +117,13 @@ async def _bank(plan: Plan, folder: Path) -> AsyncIterator[tuple[Cluster, Ledger
         yield await stack.enter_async_context(Cluster(url, folder, weakness=plan.weakness)), ledger, proxy
 
 
-async def _play(round_: Round, scenario: str, plan: Plan, report: Report, tell: Callable[[str], None]) -> None:
+async def _play(round_: Round, plan: Plan, report: Report, tell: Callable[[str], None]) -> None:
     began = monotonic()
     await open_accounts(round_.ledger, round_.accounts, round_.counter)
     async with asyncio.timeout(_HUNG_SECONDS):
-        await SCENARIOS[scenario](round_)
+        await SCENARIOS[round_.scenario](round_)
     found = list(round_.journal.violations(await examine(round_.ledger, f"{round_.name}.")))
-    tally = report.tallies[scenario]
+    tally = report.tallies[round_.scenario]
     tally.rounds += 1
     tally.kills += round_.journal.kills
     tally.cuts += round_.journal.cuts
@@ -135,9 +136,9 @@ async def _play(round_: Round, scenario: str, plan: Plan, report: Report, tell: 
 
 
 def _told(round_: Round, found: Sequence[Violation], plan: Plan) -> str:
-    scenario, _, number = round_.name.rpartition("-")
     database = "sqlite" if plan.is_file else "postgresql"
-    replay = f"python -m chaos --database {database} --seed {plan.seed} --scenario {scenario} --first {number} --rounds 1"
+    where = f"--database {database} --seed {plan.seed} --scenario {round_.scenario} --first {round_.number}"
+    replay = f"python -m chaos {where} --rounds 1"
     return "\n".join(
         [
             f"{round_.name}: {len(found)} violations, seed {plan.seed}",
@@ -149,9 +150,7 @@ def _told(round_: Round, found: Sequence[Violation], plan: Plan) -> str:
     )
 
 
-async def _look_back(
-    ledger: Ledger, effects: dict[str, Effect], report: Report, tell: Callable[[str], None]
-) -> None:
+async def _look_back(ledger: Ledger, effects: dict[str, Effect], report: Report, tell: Callable[[str], None]) -> None:
     """Look at all rounds once more: what a request did long after its client had gone is found here."""
     found = await examine(ledger, "")
     late = [Violation(2, broken) for broken in found.broken]

@@ -154,7 +154,7 @@ WEAKNESSES: Mapping[str, Weakness] = {
         "The deferred constraint is dropped", replace(FULL, references=False), 2, {"refused": _BOTH}
     ),
     "no-key": Weakness(
-        "The route is not idempotent", replace(FULL, keyed=()), 4, {"duplicates": _BOTH, "cancel": _BOTH, "kill": _BOTH}
+        "The route is not idempotent", replace(FULL, keyed=()), 4, {"duplicates": _BOTH, "cancel": _BOTH}
     ),
     "answer-apart": Weakness(
         "The answer is stored in a transaction of its own",
@@ -168,14 +168,10 @@ WEAKNESSES: Mapping[str, Weakness] = {
         4,
         {"duplicates": _BOTH},
     ),
-    "unchecked": Weakness(
-        "If-Match is not compared", replace(FULL, checks=False), 5, {"updates": _BOTH}
-    ),
+    "unchecked": Weakness("If-Match is not compared", replace(FULL, checks=False), 5, {"updates": _BOTH}),
     # On SQLite a unit of work that has read holds the only writer's place, so nobody gets between.
     "no-version": Weakness(
         "If-Match is compared, and no version at the UPDATE", replace(FULL, versions=False), 5, {"updates": _POSTGRESQL}
     ),
-    "optional": Weakness(
-        "If-Match may be left out", replace(FULL, condition=IfMatch), 5, {"updates": _BOTH}
-    ),
+    "optional": Weakness("If-Match may be left out", replace(FULL, condition=IfMatch), 5, {"updates": _BOTH}),
 }

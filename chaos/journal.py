@@ -109,7 +109,9 @@ class Journal:
             yield Violation(2, f"nobody asked for {ref}, which is stored")
         for counter, value in found.counters.items():
             if value != self.raised[counter]:
-                yield Violation(5, f"{counter} is {value}; clients were told {self.raised[counter]} times that it was raised")
+                yield Violation(
+                    5, f"{counter} is {value}; clients were told {self.raised[counter]} times that it was raised"
+                )
 
     def lines(self) -> Iterator[str]:
         """The journal for people."""

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
-import asyncpg
+import asyncpg  # type: ignore[import-untyped]  # an optional extra, without types
 
 from .schema import tables
 
@@ -144,3 +144,9 @@ async def examine(ledger: Ledger, prefix: str) -> Findings:
     """Look at everything whose name begins with `prefix`; at all there is with an empty one."""
     queries = (_TORN, _ORPHANS, _UNEXPLAINED, _STORED, _COUNTERS)
     return Findings(await ledger.read([query.format(prefix) for query in queries]))
+
+
+async def stored(ledger: Ledger, prefix: str) -> int:
+    """How many transfers there are by now."""
+    ((count,),) = (await ledger.read([f"SELECT count(*) FROM transfers WHERE ref LIKE '{prefix}%'"]))[0]
+    return int(count)

@@ -6,6 +6,7 @@ import os
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Self
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _START_SECONDS = 40
@@ -107,11 +108,9 @@ class Cluster:
         _CONTEXT.set_forkserver_preload(["chaos.service", "mainspring.testing._server"])
         self.members = [Member(f"member-{number}", url, weakness, folder) for number in range(size)]
 
-    async def __aenter__(self) -> "Cluster":
+    async def __aenter__(self) -> Self:
         try:
-            # The first one brings the schema up.
-            for member in self.members:
-                await member.start()
+            await asyncio.gather(*(member.start() for member in self.members))
         except BaseException:
             await self.__aexit__()
             raise

@@ -17,7 +17,8 @@ class Round:
     """What a scenario works with.
 
     Args:
-        name: Scenario and number; what the round stores has it in front, so that rounds do not meet.
+        scenario: What it attacks with.
+        number: Of the round.
         chance: Decides everything that is random.
         cluster: The service.
         ledger: The database.
@@ -25,6 +26,7 @@ class Round:
         keys: Whether clients send idempotency keys.
 
     Attributes:
+        name: What the round stores has it in front, so that rounds do not meet.
         journal: What the clients did and heard.
         accounts: Those of this round.
         counter: That of this round.
@@ -32,7 +34,8 @@ class Round:
 
     def __init__(
         self,
-        name: str,
+        scenario: str,
+        number: int,
         chance: Random,
         *,
         cluster: Cluster,
@@ -40,15 +43,17 @@ class Round:
         proxy: Proxy | None = None,
         keys: bool = True,
     ) -> None:
-        self.name = name
+        self.scenario = scenario
+        self.number = number
+        self.name = f"{scenario}-{number}"
         self.chance = chance
         self.cluster = cluster
         self.ledger = ledger
         self.proxy = proxy
         self._keys = keys
         self.journal = Journal()
-        self.accounts = [f"{name}.{letter}" for letter in "abcdef"]
-        self.counter = f"{name}.counter"
+        self.accounts = [f"{self.name}.{letter}" for letter in "abcdef"]
+        self.counter = f"{self.name}.counter"
         self._effects = 0
 
     @property

@@ -1,11 +1,11 @@
 """The ways in which promises are attacked, a coroutine each. What they have done is judged afterwards, by the journal."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-
-import asyncpg
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 from .journal import Violation
+from .ledger import stored
 from .rounds import Round
 from .service import LIMIT
 from .wire import Answer, Leaving, ask, request
@@ -18,11 +18,20 @@ _SETTLE_SECONDS = 30
 
 
 async def kill(round_: Round) -> None:
-    """One process or both are killed at any instant, and started again; whoever has a key asks until there is an answer."""
-    effects = [round_.effect(keyed=number % 2 == 0) for number in range(_CLIENTS)]
+    """One process or both are killed at any instant, or as soon as an effect can be seen, which is before its answer; and
+    started again. Whoever has a key asks until there is an answer.
+    """
+    effects = [round_.effect(keyed=number % 3 != 0) for number in range(_CLIENTS)]
     victims = round_.members if round_.chance.random() < 0.25 else [round_.chance.choice(round_.members)]
-    sent = [asyncio.create_task(round_.send(effect, round_.message(effect))) for effect in effects]
-    await asyncio.sleep(round_.chance.uniform(0.001, 0.06))
+    chosen = [round_.chance.choice([*victims, round_.chance.choice(round_.members)]) for _ in effects]
+    sent = [
+        asyncio.create_task(round_.send(effect, round_.message(effect), member=member))
+        for effect, member in zip(effects, chosen, strict=True)
+    ]
+    if round_.chance.random() < 0.5:
+        await asyncio.sleep(round_.chance.uniform(0.001, 0.06))
+    else:
+        await _seen(round_, round_.chance.randint(1, _CLIENTS // 2), sent)
     for victim in victims:
         victim.kill()
     round_.journal.kills += len(victims)
@@ -31,6 +40,13 @@ async def kill(round_: Round) -> None:
     # All of them, also those that were answered: the answer has to be the same.
     await asyncio.gather(*(round_.insist(effect, round_.message(effect)) for effect in effects if effect.keyed))
     await asyncio.gather(*restarted)
+
+
+async def _seen(round_: Round, times: int, sent: Sequence[asyncio.Task[Any]]) -> None:
+    """Until so many effects of the round are in the database, or nobody waits for one."""
+    while not all(task.done() for task in sent):
+        if await stored(round_.ledger, f"{round_.name}.") >= times:
+            return
 
 
 async def cancel(round_: Round) -> None:

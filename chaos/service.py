@@ -1,6 +1,5 @@
 """The bank: an ordinary service of the chassis, whose guards are parts that can be exchanged (see `guards`)."""
 
-from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter
@@ -87,7 +86,8 @@ def _transfers(guards: Guards) -> APIRouter:
     router = APIRouter()
     execute_with: Any = guards.execute
 
-    async def move(new: Transfer, execute: Callable[[Executable], Any]) -> Any:
+    @router.post("/transfers", status_code=201, dependencies=[*guards.keyed], response_model=None)
+    async def move(new: Transfer, execute: execute_with) -> dict[str, Any] | Response:
         transfer_id = new_id().hex
         first, second = _postings(transfer_id, new)
         await execute(insert(_TRANSFERS).values(id=transfer_id, ref=new.ref, amount=new.amount))
@@ -100,10 +100,6 @@ def _transfers(guards: Guards) -> APIRouter:
         for statement in second:
             await execute(statement)
         return {"id": transfer_id, "ref": new.ref, "amount": new.amount}
-
-    @router.post("/transfers", status_code=201, dependencies=[*guards.keyed], response_model=None)
-    async def post(new: Transfer, execute: execute_with) -> dict[str, Any] | Response:
-        return await move(new, execute)
 
     return router
 

@@ -3,18 +3,45 @@
 import pytest
 
 from chaos.guards import WEAKNESSES
+from chaos.scenarios import ONLY_WITH_CONNECTIONS
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
-CASES = [(name, scenario) for name, weakness in WEAKNESSES.items() for scenario in weakness.scenarios]
+_CASES = [(name, scenario, on) for name, weak in WEAKNESSES.items() for scenario, on in weak.scenarios.items()]
+EVERYWHERE = [(name, scenario) for name, scenario, on in _CASES if len(on) > 1]
+ON_POSTGRESQL = [(name, scenario) for name, scenario, on in _CASES if on == ("postgresql",)]
 
 
-@pytest.mark.parametrize(("name", "scenario"), CASES, ids=["-".join(case) for case in CASES])
-async def test_without_a_guard_the_rounds_are_red(name, scenario, database_backend, play):
-    weakness = WEAKNESSES[name]
-    if database_backend not in weakness.scenarios[scenario]:
-        pytest.skip("this database makes up for the guard: see chaos.guards")
+@pytest.fixture
+def broken(play):
+    """The promises that rounds without a guard find broken."""
 
-    report = await play(seed=7, rounds=40, scenarios=[scenario], weakness=name, until=weakness.breaks)
+    async def broken(name, scenario):
+        report = await play(seed=7, rounds=40, scenarios=[scenario], weakness=name, until=WEAKNESSES[name].breaks)
+        return {violation.promise for violation in report.violations}
 
-    assert weakness.breaks in {violation.promise for violation in report.violations}
+    return broken
+
+
+@pytest.mark.parametrize(("name", "scenario"), EVERYWHERE)
+async def test_without_a_guard_the_rounds_are_red(name, scenario, broken):
+    assert WEAKNESSES[name].breaks in await broken(name, scenario)
+
+
+@pytest.mark.databases("postgresql")
+@pytest.mark.parametrize(("name", "scenario"), ON_POSTGRESQL)
+async def test_without_a_guard_that_sqlite_has_no_use_for_postgresqls_rounds_are_red(name, scenario, broken):
+    assert WEAKNESSES[name].breaks in await broken(name, scenario)
+
+
+@pytest.mark.databases("sqlite")
+async def test_sqlites_only_writer_takes_the_place_of_the_version(play):
+    report = await play(seed=7, rounds=4, scenarios=["updates"], weakness="no-version")
+
+    assert report.violations == []
+
+
+def test_every_scenario_is_seen_red_for_some_guard():
+    seen = {scenario for name, scenario, on in _CASES}
+
+    assert seen == {"kill", "cancel", "refused", "duplicates", "updates"} | ONLY_WITH_CONNECTIONS

@@ -6,11 +6,11 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 
 async def test_no_promise_is_broken_in_a_few_rounds_of_every_scenario(play):
-    report = await play(seed=20, rounds=24)
+    report = await play(seed=20, rounds=12)
 
     assert report.violations == []
-    assert sum(tally.statuses[201] for tally in report.tallies.values()) > 100
-    assert report.tallies["kill"].kills >= 4
+    assert sum(tally.statuses[201] for tally in report.tallies.values()) > 50
+    assert report.tallies["kill"].kills >= 2
 
 
 @pytest.mark.databases("postgresql")
