@@ -14,7 +14,15 @@ from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 from starlette.types import ASGIApp
 
-from mainspring.data import Database, IdempotencyGate, Migrator, Replay, database_resource, replayed
+from mainspring.data import (
+    Database,
+    IdempotencyGate,
+    Migrator,
+    RepeatedQueries,
+    Replay,
+    database_resource,
+    replayed,
+)
 from mainspring.errors import catalogue
 from mainspring.http import (
     AccessLog,
@@ -241,6 +249,8 @@ def _stages(settings: Settings, telemetry: Telemetry) -> Iterable[Stage]:
     yield TracingStage(telemetry.tracing) if telemetry.tracing else TraceContext()
     if telemetry.reports:
         yield ErrorReporting(telemetry.reports)
+    if settings.environment == "development":
+        yield RepeatedQueries()
     yield SecurityHeaders(strict_transport=settings.is_production)
     if settings.allowed_origins:
         yield Cors(settings.allowed_origins, credentials=settings.cors_credentials)

@@ -7,10 +7,13 @@ from ._database import Database, PoolUsage, database_resource
 from ._dependencies import ReadSession, WriteSession, database_of
 from ._filters import Filter
 from ._idempotency import IdempotencyGate, IdempotencyKeys, Replay, idempotency_module, idempotent, replayed
+from ._lazy_loads import LazyLoad
 from ._listing import CursorQuery, Listing, PageQuery
 from ._migrating import MigrationBlocked, MigrationLimits
 from ._migrator import Migrator, PendingMigrations, Revision
 from ._moments import UtcDateTime, utc_now
+from ._queries import Queries, Query, Repeat, recording
+from ._repeats import RepeatedQueries
 from ._session import AsyncReadSession, AsyncWriteSession
 from ._slices import CursorSlice, NumberedSlice
 from ._soft_delete import including_deleted
@@ -30,6 +33,7 @@ __all__ = [
     "IdempotencyGate",
     "IdempotencyKeys",
     "Identified",
+    "LazyLoad",
     "Listing",
     "MigrationBlocked",
     "MigrationLimits",
@@ -38,7 +42,11 @@ __all__ = [
     "PageQuery",
     "PendingMigrations",
     "PoolUsage",
+    "Queries",
+    "Query",
     "ReadSession",
+    "Repeat",
+    "RepeatedQueries",
     "Replay",
     "Revision",
     "SoftDeleted",
@@ -56,6 +64,7 @@ __all__ = [
     "idempotency_module",
     "idempotent",
     "including_deleted",
+    "recording",
     "relationship",
     "replayed",
     "rolled_back",

@@ -10,11 +10,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ._databases import Schema
     from ._lifespan import running
+    from ._queries import exact_queries, no_repeated_queries, query_budget
     from ._server import LiveServer, serving
 
-__all__ = ["LiveServer", "Schema", "running", "serving"]
+__all__ = ["LiveServer", "Schema", "exact_queries", "no_repeated_queries", "query_budget", "running", "serving"]
 
-_HOMES = {"LiveServer": "_server", "Schema": "_databases", "running": "_lifespan", "serving": "_server"}
+_HOMES = {
+    "LiveServer": "_server",
+    "Schema": "_databases",
+    "exact_queries": "_queries",
+    "no_repeated_queries": "_queries",
+    "query_budget": "_queries",
+    "running": "_lifespan",
+    "serving": "_server",
+}
 
 
 def __getattr__(name: str) -> Any:
