@@ -3,8 +3,9 @@
 import sys
 from collections.abc import Iterator
 from types import FrameType
+from typing import Any
 
-import greenlet
+from greenlet import getcurrent  # type: ignore[import-untyped]  # SQLAlchemy's, without types
 
 # Beneath what a service is made of. The rest of the installed packages may be the service itself.
 _FRAMEWORKS = frozenset(
@@ -30,7 +31,7 @@ def own_place() -> str | None:
 def _frames() -> Iterator[FrameType]:
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 -- the documented way
     # SQLAlchemy runs below an `await` in a greenlet, whose frames do not know who awaits.
-    strand: greenlet.greenlet | None = greenlet.getcurrent()
+    strand: Any = getcurrent()
     while strand is not None:
         while frame is not None:
             yield frame

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, override
 
 from sqlalchemy import Connection, Engine, event
 
@@ -44,6 +44,7 @@ class Query:
     place: str
     seconds: float | None = None
 
+    @override
     def __str__(self) -> str:
         took = "failed" if self.seconds is None else f"{self.seconds * 1000:.2f} ms"
         return f"{took:>9}  {' '.join(self.sql.split())}\n           at {self.place}"
@@ -62,6 +63,7 @@ class Repeat(NamedTuple):
     sql: str
     place: str
 
+    @override
     def __str__(self) -> str:
         return f"{self.times} times from {self.place}: {self.sql}\n  {ADVICE}"
 
@@ -77,6 +79,7 @@ class Queries(list[Query]):
         counts = Counter((_PLACEHOLDERS.sub("(…)", " ".join(query.sql.split())), query.place) for query in self)
         return [Repeat(times, *group) for group, times in counts.most_common() if times > most]
 
+    @override
     def __str__(self) -> str:
         return "\n".join(map(str, self))
 
@@ -123,9 +126,8 @@ def _listen() -> None:
 
 
 def _before(connection: Connection, _: Any, sql: str, *__: Any) -> None:
-    query = note(sql)
-    if query is not None:
-        connection.info[_KEY] = (query, perf_counter())
+    # One that failed is still there.
+    connection.info[_KEY] = (note(sql), perf_counter())
 
 
 def _after(connection: Connection, *_: Any) -> None:
