@@ -56,11 +56,22 @@ class Plan:
 
 @dataclass(slots=True)
 class Tally:
-    """What came of the rounds of one scenario."""
+    """What came of the rounds of one scenario.
+
+    Attributes:
+        rounds: How many there were.
+        kills: Processes killed.
+        cuts: Connections to the database that were cut.
+        unheard: Effects of which whoever asked first was not told.
+        violations: Promises broken.
+        seconds: It took.
+        statuses: How often each came; 0 is no answer.
+    """
 
     rounds: int = 0
     kills: int = 0
     cuts: int = 0
+    unheard: int = 0
     violations: int = 0
     seconds: float = 0.0
     statuses: Counter[int] = field(default_factory=Counter)
@@ -122,11 +133,15 @@ async def _play(round_: Round, plan: Plan, report: Report, tell: Callable[[str],
     await open_accounts(round_.ledger, round_.accounts, round_.counter)
     async with asyncio.timeout(_HUNG_SECONDS):
         await SCENARIOS[round_.scenario](round_)
-    found = list(round_.journal.violations(await examine(round_.ledger, f"{round_.name}.")))
+    findings = await examine(round_.ledger, f"{round_.name}.")
+    found = list(round_.journal.violations(findings))
     tally = report.tallies[round_.scenario]
     tally.rounds += 1
     tally.kills += round_.journal.kills
     tally.cuts += round_.journal.cuts
+    tally.unheard += sum(
+        effect.was_unheard(findings.stored.get(effect.ref, [])) for effect in round_.journal.effects.values()
+    )
     tally.violations += len(found)
     tally.statuses += round_.journal.statuses
     tally.seconds += monotonic() - began

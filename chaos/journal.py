@@ -49,6 +49,12 @@ class Effect:
         """Whether a client cannot know what has happened."""
         return any(answer is None or (self.ambiguous and answer.status >= 500) for answer in self.told)
 
+    def was_unheard(self, stored: list[str]) -> bool:
+        """Whether it happened, and whoever asked first was not told."""
+        if not stored or not self.told or (self.told[0] is not None and self.told[0].ok):
+            return False
+        return not self.promised or all(answer.replayed for answer in self.promised)
+
     def violations(self, stored: list[str]) -> Iterator[Violation]:
         """Compare with the transfers that are stored under its name."""
         said = [answer and answer.status for answer in self.told]
@@ -62,6 +68,9 @@ class Effect:
             yield Violation(2, f"{self.ref} is stored, and clients were told {said}")
         if stored and self.doomed:
             yield Violation(2, f"{self.ref} is stored and must not be; told {said}")
+        fresh = [answer for answer in self.promised if not answer.replayed]
+        if len(fresh) > 1:
+            yield Violation(4, f"{self.ref}: {len(fresh)} answers say that they are the first one")
         bodies = {answer.body for answer in self.promised}
         if len(bodies) > 1:
             yield Violation(4, f"{self.ref}: clients got {len(bodies)} different answers")

@@ -36,6 +36,8 @@ class _Sqlite:
 
     def __init__(self, path: str) -> None:
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=20)
+        # Only then an index finds what begins with a round's name.
+        self._connection.execute("PRAGMA case_sensitive_like = ON")
 
     async def run(self, statements: Sequence[str]) -> None:
         await asyncio.to_thread(self._run, ["BEGIN IMMEDIATE", *statements, "COMMIT"])
@@ -79,7 +81,7 @@ async def open_ledger(url: str) -> Ledger:
 
 async def prepare(ledger: Ledger, *, references: bool = True) -> None:
     """Make the bank's tables."""
-    await ledger.run(tables(references=references))
+    await ledger.run(tables(ledger.dialect, references=references))
 
 
 async def open_accounts(ledger: Ledger, accounts: Sequence[str], counter: str) -> None:

@@ -29,6 +29,11 @@ class Answer:
         """Whether it promises an effect."""
         return 200 <= self.status < 300
 
+    @property
+    def replayed(self) -> bool:
+        """Whether it says that the effect had happened before."""
+        return "idempotency-replayed" in self.headers
+
     def json(self) -> Any:
         """The body, parsed."""
         return json.loads(self.body)

@@ -3,6 +3,7 @@
 import pytest
 
 from chaos.guards import WEAKNESSES
+from chaos.proofs import MOST_ROUNDS
 from chaos.scenarios import ONLY_WITH_CONNECTIONS
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -17,7 +18,9 @@ def broken(play):
     """The promises that rounds without a guard find broken."""
 
     async def broken(name, scenario):
-        report = await play(seed=7, rounds=40, scenarios=[scenario], weakness=name, until=WEAKNESSES[name].breaks)
+        report = await play(
+            seed=7, rounds=MOST_ROUNDS, scenarios=[scenario], weakness=name, until=WEAKNESSES[name].breaks
+        )
         return {violation.promise for violation in report.violations}
 
     return broken
