@@ -145,7 +145,13 @@ class TestRequest:
         assert "author" not in answer.text
         assert "Book.author was not loaded" in line["exception"]
         assert "selectinload(Book.author)" in line["exception"]
+        assert f"in {path.strip('/')}" in line["exception"]
         assert __file__ in line["exception"]
+
+    async def test_the_framework_that_looks_has_no_place_in_the_service(self, shelf, client, unhandled_errors):
+        await client.get("/serialized")
+        (error,) = unhandled_errors
+        assert "the serialization of the response" in str(error)
 
     async def test_what_the_statement_loads_is_served(self, shelf, client):
         assert (await client.get("/loaded")).json() == [{"title": "Always", "author": {"name": "Ursula"}}]

@@ -289,7 +289,7 @@ async def test_agents_can_be_filtered_and_sorted(client, ada):
 
 
 async def test_a_list_of_agents_costs_the_same_whatever_its_length(client, ada, agent):
-    with query_budget(5) as few:
+    with query_budget(4) as few:
         await client.get(AGENTS, headers=ada)
     for number in range(12):
         await make(client, ada, name=f"agent-{number:02}", tools=["calculator", "text_statistics"])
@@ -301,5 +301,9 @@ async def test_a_list_of_agents_costs_the_same_whatever_its_length(client, ada, 
 
 
 async def test_reading_one_agent_asks_for_the_user_the_agent_and_its_tools(client, ada, agent):
-    with exact_queries(3):
+    with exact_queries(3) as queries:
         await client.get(f"{AGENTS}/{agent['id']}", headers=ada)
+
+    assert [query.sql.partition("FROM ")[2].split()[0] for query in queries] == ["users", "agents", "agent_tools"]
+    assert "accounts" in queries[0].place
+    assert "deepagents" in queries[1].place

@@ -17,15 +17,32 @@ _FRAMEWORKS = frozenset(
 )
 
 
+# Where a request comes in. What stands before it is the server, or the test whose client is in the same process.
+_DOOR = "mainspring.http._pipeline"
+# The chassis' own frames around every call. Its features (`mainspring.accounts`) ask for things themselves.
+_AROUND = ("mainspring.data.", "mainspring.http.", "mainspring.app.", "mainspring.testing.", "mainspring.cli.")
+
+
 def own_place() -> str | None:
-    """The innermost line of the service's code that is being executed, as `file:line`; None where there is none, as
-    while FastAPI makes the response of a handler that has returned.
+    """The innermost line of the service's code that is being executed, as `file:line`; that of one of the chassis'
+    features where it acts for itself; None where there is neither, as while FastAPI makes the response of a handler that
+    has returned.
     """
+    feature = None
     for frame in _frames():
-        package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+        module = str(frame.f_globals.get("__name__", ""))
+        if module == _DOOR:
+            break
+        package = module.partition(".")[0]
         if package not in _FRAMEWORKS and package not in sys.stdlib_module_names:
-            return f"{frame.f_code.co_filename}:{frame.f_lineno}"
-    return None
+            return _named(frame)
+        if feature is None and package == "mainspring" and not module.startswith(_AROUND):
+            feature = frame
+    return _named(feature) if feature is not None else None
+
+
+def _named(frame: FrameType) -> str:
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
 def _frames() -> Iterator[FrameType]:

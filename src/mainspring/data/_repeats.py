@@ -23,7 +23,7 @@ class RepeatedQueries(Stage):
 
     name = "repeated-queries"
     purpose = "a warning when one line sends the same statement for each row; in development"
-    cost = "1 to 5 µs, and 10 to 20 µs per statement"
+    cost = "1 to 5 µs, and about 10 µs per statement"
 
     def __init__(self, most: int = MOST_REPEATS) -> None:
         self._most = most
