@@ -131,8 +131,12 @@ async def _bank(plan: Plan, folder: Path) -> AsyncIterator[tuple[Cluster, Ledger
 async def _play(round_: Round, plan: Plan, report: Report, tell: Callable[[str], None]) -> None:
     began = monotonic()
     await open_accounts(round_.ledger, round_.accounts, round_.counter)
-    async with asyncio.timeout(_HUNG_SECONDS):
-        await SCENARIOS[round_.scenario](round_)
+    try:
+        async with asyncio.timeout(_HUNG_SECONDS):
+            await SCENARIOS[round_.scenario](round_)
+    except Exception as error:
+        error.add_note(f"{round_.name} did not come to its end; replay: {_replay(round_, plan)}")
+        raise
     findings = await examine(round_.ledger, f"{round_.name}.")
     found = list(round_.journal.violations(findings))
     tally = report.tallies[round_.scenario]
@@ -151,18 +155,22 @@ async def _play(round_: Round, plan: Plan, report: Report, tell: Callable[[str],
 
 
 def _told(round_: Round, found: Sequence[Violation], plan: Plan) -> str:
-    database = "sqlite" if plan.is_file else "postgresql"
-    where = f"--database {database} --seed {plan.seed} --scenario {round_.scenario} --first {round_.number}"
-    replay = f"python -m chaos {where} --rounds 1"
     return "\n".join(
         [
             f"{round_.name}: {len(found)} violations, seed {plan.seed}",
             *(f"  promise {violation.promise}: {violation.what}" for violation in found),
-            f"  replay: {replay}{f' --without {plan.weakness}' if plan.weakness else ''}",
+            f"  replay: {_replay(round_, plan)}",
             *(f"    {line}" for line in round_.journal.lines()),
             *(f"    log of {m.port}: {line}" for m in round_.members for line in m.output().splitlines()[-5:]),
         ]
     )
+
+
+def _replay(round_: Round, plan: Plan) -> str:
+    database = "sqlite" if plan.is_file else "postgresql"
+    which = f"--scenario {round_.scenario} --first {round_.number} --rounds 1"
+    without = f" --without {plan.weakness}" if plan.weakness else ""
+    return f"python -m chaos --database {database} --seed {plan.seed} {which}{without}"
 
 
 async def _look_back(ledger: Ledger, effects: dict[str, Effect], report: Report, tell: Callable[[str], None]) -> None:
