@@ -1,15 +1,17 @@
 """What was not loaded says where it was looked at, and what to write."""
 
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import MetaData, select
+from sqlalchemy import ForeignKey, MetaData, select
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import Mapped, mapped_column, selectinload
 
-from mainspring.data import Base, Identified, LazyLoad, ReadSession
+from mainspring.data import Base, Identified, LazyLoad, ReadSession, relationship
+from mainspring.testing import exact_queries
 from tests.observability.capture import json_lines
 
 
@@ -31,10 +33,17 @@ class EssayBase(Base):
     metadata = MetaData()
 
 
+class Writer(Identified, EssayBase):
+    __tablename__ = "lazy_writer"
+
+
 class Essay(Identified, EssayBase):
     __tablename__ = "lazy_essay"
 
     text: Mapped[str] = mapped_column(deferred=True)
+    writer_id: Mapped[UUID] = mapped_column(ForeignKey(Writer.id))
+    # Comes along with each SELECT, and not with what was stored a moment ago.
+    writer: Mapped[Writer] = relationship(lazy="selectin")
 
 
 @pytest.fixture
@@ -44,6 +53,17 @@ async def shelf(database, library):
         session.add(author)
         await session.flush()
         session.add(library.Book(title="Always", author_id=author.id))
+
+
+@pytest.fixture
+async def essays(database):
+    async with database.write() as session:
+        await session.run_sync(lambda sync: EssayBase.metadata.create_all(sync.connection()))
+        writer = Writer()
+        session.add(writer)
+        await session.flush()
+        session.add(Essay(text="long", writer_id=writer.id))
+    return database
 
 
 @pytest.fixture
@@ -108,14 +128,30 @@ class TestAttribute:
         with pytest.raises(LazyLoad, match=r"Author\.\w+"):
             _ = author.name
 
-    async def test_a_deferred_column_names_itself_and_the_fix(self, database):
-        async with database.write() as session:
-            await session.run_sync(lambda sync: Essay.__table__.create(sync.connection()))
-            session.add(Essay(text="long"))
-        async with database.read() as session:
+    async def test_a_deferred_column_names_itself_and_the_fix(self, essays):
+        async with essays.read() as session:
             essay = (await session.scalars(select(Essay))).one()
             with pytest.raises(LazyLoad, match=r"Essay\.text.*undefer\(Essay\.text\)"):
                 _ = essay.text
+
+    async def test_a_relationship_that_comes_along_is_missing_on_a_new_row(self, essays):
+        async with essays.read() as session:
+            writer_id = (await session.scalars(select(Writer.id))).one()
+        async with essays.write() as session:
+            essay = Essay(text="new", writer_id=writer_id)
+            session.add(essay)
+            await session.flush()
+            with pytest.raises(LazyLoad, match=r"Essay\.writer"):
+                _ = essay.writer
+
+    async def test_what_the_session_has_already_needs_no_query(self, essays):
+        async with essays.write() as session:
+            writer = (await session.scalars(select(Writer))).one()
+            essay = Essay(text="new", writer_id=writer.id)
+            session.add(essay)
+            await session.flush()
+            with exact_queries(0):
+                assert essay.writer is writer
 
     async def test_what_can_be_loaded_is_loaded(self, database, library, shelf):
         async with database.read() as session:

@@ -8,7 +8,7 @@ from fastapi.responses import StreamingResponse
 from sqlalchemy import Engine, event, select
 
 from mainspring.data import ReadSession, RepeatedQueries, database_of
-from mainspring.data._queries import _before, note, recording
+from mainspring.data._queries import _before, note, record_queries
 from tests.observability.capture import json_lines
 
 
@@ -89,7 +89,7 @@ async def test_a_process_that_never_records_has_no_listener(database, library):
 
 def test_what_does_not_pass_sqlalchemy_can_be_counted():
     assert note("SELECT 1") is None
-    with recording() as queries:
+    with record_queries() as queries:
         query = note("SELECT 1")
         query.seconds = 0.5
         assert note("COMMIT") is None

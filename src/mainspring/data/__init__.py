@@ -12,7 +12,7 @@ from ._listing import CursorQuery, Listing, PageQuery
 from ._migrating import MigrationBlocked, MigrationLimits
 from ._migrator import Migrator, PendingMigrations, Revision
 from ._moments import UtcDateTime, utc_now
-from ._queries import Queries, Query, Repeat, recording
+from ._queries import Queries, Query, Repeat, record_queries
 from ._repeats import RepeatedQueries
 from ._session import AsyncReadSession, AsyncWriteSession
 from ._slices import CursorSlice, NumberedSlice
@@ -64,7 +64,7 @@ __all__ = [
     "idempotency_module",
     "idempotent",
     "including_deleted",
-    "recording",
+    "record_queries",
     "relationship",
     "replayed",
     "rolled_back",

@@ -88,7 +88,7 @@ _recorders: ContextVar[tuple[Queries, ...]] = ContextVar("mainspring_queries", d
 
 
 @contextmanager
-def recording() -> Iterator[Queries]:
+def record_queries() -> Iterator[Queries]:
     """Record the statements that the block sends, and the tasks and threads that it starts.
 
     The first one in a process listens to SQLAlchemy from then on; a process that never records is not slowed down.

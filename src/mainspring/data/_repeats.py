@@ -6,7 +6,7 @@ from typing import override
 from mainspring.http import Exchange, HeaderList, Reply, Stage
 from mainspring.observability import get_logger
 
-from ._queries import ADVICE, MOST_REPEATS, Queries, recording
+from ._queries import ADVICE, MOST_REPEATS, Queries, record_queries
 
 _log = get_logger(__name__)
 
@@ -33,7 +33,7 @@ class RepeatedQueries(Stage):
     @override
     def request(self, exchange: Exchange) -> Reply | None:
         if exchange.scope["type"] == "http":
-            block = recording()
+            block = record_queries()
             self._open[exchange] = (block, block.__enter__())
         return None
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mainspring.data import Queries, recording
+from mainspring.data import Queries, record_queries
 
 
 @contextmanager
@@ -20,7 +20,7 @@ def query_budget(most: int) -> Iterator[Queries]:
     Raises:
         AssertionError: There were more.
     """
-    with recording() as queries:
+    with record_queries() as queries:
         yield queries
     if len(queries) > most:
         raise AssertionError(f"{_counted(len(queries))}, where {most} may be:\n{queries}")
@@ -34,7 +34,7 @@ def exact_queries(number: int) -> Iterator[Queries]:
     Raises:
         AssertionError: There were more, or fewer.
     """
-    with recording() as queries:
+    with record_queries() as queries:
         yield queries
     if len(queries) != number:
         raise AssertionError(f"{_counted(len(queries))}, where {number} should be:\n{queries}")
@@ -50,7 +50,7 @@ def no_repeated_queries(most: int = 1) -> Iterator[Queries]:
     Raises:
         AssertionError: One did.
     """
-    with recording() as queries:
+    with record_queries() as queries:
         yield queries
     repeats = queries.repeats(most)
     if repeats:
