@@ -36,7 +36,8 @@ class LazyLoad(InvalidRequestError):
 def explain_lazy_loads(mapper: Mapper[Any]) -> None:
     """Make the attributes of a model raise `LazyLoad`, where SQLAlchemy raises something that names no line.
 
-    It costs nothing until an attribute is missing: what is wrapped is called only then.
+    It costs nothing until an attribute is missing: what is wrapped is called only then. What a single statement leaves
+    out by `defer()` or `raiseload()` is not known to the model, and raises what SQLAlchemy raises.
     """
     model, manager = mapper.class_.__name__, mapper.class_manager
     for name, prop in mapper.relationships.items():
