@@ -62,7 +62,8 @@ def _introduction(seed: int) -> Iterator[str]:
     yield f"`make chaos` on {datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, {cores} cores, seed {seed}."
     yield (
         "Two processes of the service on one database, each request on a connection of its own. An effect is unheard of "
-        "when whoever asked first was not told: its answer was lost, or replaced by an error, after the commit."
+        "when whoever asked first was not told: its answer was lost, or replaced by an error, after the commit. What "
+        "has no answer in `kill` is mostly asked again and again while the process is being started."
     )
 
 
