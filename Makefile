@@ -4,7 +4,7 @@ BIN := .venv/bin
 APP := deepagents.app:build
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench docs lock setup clean
+.PHONY: help run test check bench chaos docs lock setup clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ check: .venv/.ready ## Lint, types, import contracts, docs
 
 bench: .venv/.ready ## Measure; prints markdown tables and writes bench/results/
 	@$(BIN)/python -m bench
+
+chaos: .venv/.ready ## Try to break the promises, 1,000 rounds per database; writes chaos/RESULTS.md
+	@nice $(BIN)/python -m chaos --rounds 1000 --write
 
 docs: .venv/.ready ## Write the generated reference pages
 	@$(BIN)/python -m tools.reference

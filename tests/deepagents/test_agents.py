@@ -5,6 +5,8 @@ from uuid import uuid4
 
 import pytest
 
+from mainspring.testing import exact_queries, no_repeated_queries, query_budget
+
 AGENTS = "/api/v1/agents"
 SOMEBODYS = "01a1fb3c-e1eb-73d6-8ccf-748bd2bff1f5"
 
@@ -284,3 +286,24 @@ async def test_agents_can_be_filtered_and_sorted(client, ada):
     answer = await client.get(AGENTS, headers=ada, params={"model_name": "gpt-4o", "sort": "name"})
     assert [item["name"] for item in answer.json()["items"]] == ["alpha", "zeta"]
     assert (await client.get(AGENTS, headers=ada, params={"modelname": "x"})).status_code == 422
+
+
+async def test_a_list_of_agents_costs_the_same_whatever_its_length(client, ada, agent):
+    with query_budget(4) as few:
+        await client.get(AGENTS, headers=ada)
+    for number in range(12):
+        await make(client, ada, name=f"agent-{number:02}", tools=["calculator", "text_statistics"])
+
+    with exact_queries(len(few)), no_repeated_queries():
+        answer = await client.get(AGENTS, headers=ada, params={"page_size": 20})
+
+    assert [len(listed["tools"]) for listed in answer.json()["items"]] == [2] * 13
+
+
+async def test_reading_one_agent_asks_for_the_user_the_agent_and_its_tools(client, ada, agent):
+    with exact_queries(3) as queries:
+        await client.get(f"{AGENTS}/{agent['id']}", headers=ada)
+
+    assert [query.sql.partition("FROM ")[2].split()[0] for query in queries] == ["users", "agents", "agent_tools"]
+    assert "accounts" in queries[0].place
+    assert "deepagents" in queries[1].place

@@ -19,6 +19,7 @@ from mainspring.data import (
     IdempotencyGate,
     Migrator,
     ReadYourWrites,
+    RepeatedQueries,
     Replay,
     RetryGate,
     database_resource,
@@ -252,6 +253,8 @@ def _stages(settings: Settings, telemetry: Telemetry) -> Iterable[Stage]:
     yield TracingStage(telemetry.tracing) if telemetry.tracing else TraceContext()
     if telemetry.reports:
         yield ErrorReporting(telemetry.reports)
+    if settings.environment == "development":
+        yield RepeatedQueries()
     yield SecurityHeaders(strict_transport=settings.is_production)
     if settings.allowed_origins:
         yield Cors(settings.allowed_origins, credentials=settings.cors_credentials)

@@ -9,11 +9,14 @@ from ._dependencies import FreshReadSession, ReadSession, SerializableSession, W
 from ._engine import ConnectionLimits
 from ._filters import Filter
 from ._idempotency import IdempotencyGate, IdempotencyKeys, Replay, idempotency_module, idempotent, replayed
+from ._lazy_loads import LazyLoad
 from ._listing import CursorQuery, Listing, PageQuery
 from ._migrating import MigrationBlocked, MigrationLimits
 from ._migrator import Migrator, PendingMigrations, Revision
 from ._moments import UtcDateTime, utc_now
 from ._projection import Projection
+from ._queries import Queries, Query, Repeat, record_queries
+from ._repeats import RepeatedQueries
 from ._retrying import RetryGate, retried
 from ._session import AsyncReadSession, AsyncWriteSession
 from ._slices import CursorSlice, NumberedSlice
@@ -53,6 +56,7 @@ __all__ = [
     "IdempotencyGate",
     "IdempotencyKeys",
     "Identified",
+    "LazyLoad",
     "Listing",
     "MigrationBlocked",
     "MigrationLimits",
@@ -62,8 +66,12 @@ __all__ = [
     "PendingMigrations",
     "PoolUsage",
     "Projection",
+    "Queries",
+    "Query",
     "ReadSession",
     "ReadYourWrites",
+    "Repeat",
+    "RepeatedQueries",
     "Replay",
     "RetryGate",
     "Revision",
@@ -92,6 +100,7 @@ __all__ = [
     "idempotency_module",
     "idempotent",
     "including_deleted",
+    "record_queries",
     "relationship",
     "replayed",
     "retried",

@@ -10,6 +10,7 @@ from sqlalchemy.orm import relationship as _relationship
 
 from mainspring.kernel import new_id
 
+from ._lazy_loads import explain_lazy_loads
 from ._moments import UtcDateTime, utc_now
 
 # Names decided here, not by each database, so that migrations can drop and errors can name a constraint.
@@ -70,7 +71,8 @@ def relationship(*args: Any, lazy: Any = "raise", **options: Any) -> Any:
     """SQLAlchemy's `relationship` that never loads by being looked at.
 
     Say in the statement what to load (`selectinload(Order.lines)`). Lazy loading is an extra query per row that nobody
-    sees, and under asyncio it fails at the moment of the attribute access.
+    sees, and under asyncio it fails at the moment of the attribute access. What was not loaded raises `LazyLoad`, with the
+    line that looked at it.
     """
     return _relationship(*args, lazy=lazy, **options)
 
@@ -87,3 +89,4 @@ def _load_nothing_by_attribute(mapper: Mapper[Any], cls: type) -> None:
                 f"{cls.__name__}.{name} would load lazily, one query per row. Declare it with "
                 "mainspring.data.relationship, or pass lazy='raise' or 'selectin'."
             )
+    explain_lazy_loads(mapper)

@@ -6,6 +6,7 @@ either way.
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from time import perf_counter
 from typing import Any
 
 from sqlalchemy import Dialect, Pool, QueuePool
@@ -16,6 +17,7 @@ from sqlalchemy.pool import PoolProxiedConnection
 from mainspring.observability import get_logger
 
 from ._plans import Plan, Row
+from ._queries import note
 from ._tracing import StatementSpans
 
 _log = get_logger(__name__)
@@ -56,7 +58,7 @@ class DirectReader:
 
     async def _read(self, engine: AsyncEngine, plan: Plan, arguments: list[Any]) -> Sequence[Row] | None:
         connection = await engine.raw_connection()
-        span = self._spans.begin(plan.sql)
+        span, query, began = self._spans.begin(plan.sql), note(plan.sql), perf_counter()
         try:
             found = await self._fetch(connection.driver_connection, plan, arguments)
         except Exception as error:  # noqa: BLE001 -- asked again the usual way, which translates what it is
@@ -69,6 +71,8 @@ class DirectReader:
             self._give_back(connection, cancelled=True)
             raise
         connection.close()
+        if query is not None:
+            query.seconds = perf_counter() - began
         if span is not None:
             span.end()
         return plan.rows(found)

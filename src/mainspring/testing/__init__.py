@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ._databases import Schema
     from ._lifespan import running
+    from ._queries import exact_queries, no_repeated_queries, query_budget
     from ._server import LiveServer, serving
     from ._tenant_requests import TenantResource, cross_tenant_requests
     from ._tenant_stores import cross_tenant_tests
@@ -22,6 +23,9 @@ __all__ = [
     "TenantResource",
     "cross_tenant_requests",
     "cross_tenant_tests",
+    "exact_queries",
+    "no_repeated_queries",
+    "query_budget",
     "running",
     "serving",
 ]
@@ -33,6 +37,9 @@ _HOMES = {
     "TenantResource": "_tenant_requests",
     "cross_tenant_requests": "_tenant_requests",
     "cross_tenant_tests": "_tenant_stores",
+    "exact_queries": "_queries",
+    "no_repeated_queries": "_queries",
+    "query_budget": "_queries",
     "running": "_lifespan",
     "serving": "_server",
 }
