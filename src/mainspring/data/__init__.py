@@ -1,6 +1,24 @@
 """The database: engines, sessions that read or write, the unit of work, models and migrations."""
 
 from ._assured import assured
+from ._audit_trail import (
+    AUDIT_ENTRIES,
+    Actor,
+    Audited,
+    AuditEntry,
+    AuditReport,
+    AuditSeal,
+    AuditTrail,
+    AuditTrailSettings,
+    Discrepancy,
+    act_as,
+    acting_as,
+    audit_reason,
+    audit_trail_module,
+    audit_trail_router,
+    audited_in_bulk,
+    current_actor,
+)
 from ._backfill import backfill
 from ._base import Base, Identified, SoftDeleted, Timestamped, Versioned, relationship
 from ._database import Database, PoolUsage, database_resource
@@ -20,12 +38,21 @@ from ._trial import create_tables, rolled_back
 from ._url import database_url
 
 __all__ = [
+    "AUDIT_ENTRIES",
+    "Actor",
     "AsyncReadSession",
     "AsyncWriteSession",
+    "AuditEntry",
+    "AuditReport",
+    "AuditSeal",
+    "AuditTrail",
+    "AuditTrailSettings",
+    "Audited",
     "Base",
     "CursorQuery",
     "CursorSlice",
     "Database",
+    "Discrepancy",
     "Filter",
     "IdempotencyGate",
     "IdempotencyKeys",
@@ -47,9 +74,16 @@ __all__ = [
     "UtcDateTime",
     "Versioned",
     "WriteSession",
+    "act_as",
+    "acting_as",
     "assured",
+    "audit_reason",
+    "audit_trail_module",
+    "audit_trail_router",
+    "audited_in_bulk",
     "backfill",
     "create_tables",
+    "current_actor",
     "database_of",
     "database_resource",
     "database_url",
