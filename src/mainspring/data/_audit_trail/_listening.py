@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, event, null
 from sqlalchemy.orm import Mapper, Session, UOWTransaction, object_session
 from sqlalchemy.orm.attributes import get_history, instance_state
 from sqlalchemy.orm.base import PASSIVE_NO_INITIALIZE
+from sqlalchemy.sql.elements import ClauseElement
 
 from mainspring.data._session import AsyncWriteSession
 
@@ -20,6 +21,7 @@ type _What = tuple[Action, Mapping[str, Any] | None, Mapping[str, Any] | None]
 
 _CHANGES = "mainspring.audit.changes"
 _FRESH = "mainspring.audit.fresh"
+_COMPUTED = "mainspring.audit.computed"
 
 
 def listen_to(model: type[Any]) -> None:
@@ -45,10 +47,23 @@ def _after_insert(mapper: Mapper[Any], _: Connection, target: Any) -> None:
         _note(mapper, target, found, ("create", None, after))
 
 
+def _before_update(mapper: Mapper[Any], _: Connection, target: Any) -> None:
+    # What the database computes (`deleted_at = utc_now()`) has come back with its result afterwards, as if it had never
+    # been another.
+    found = watched(mapper.class_)
+    session = object_session(target)
+    for name, value in loaded(found, target).items() if found is not None and session is not None else ():
+        if isinstance(value, ClauseElement) and session is not None:
+            history = get_history(target, name, PASSIVE_NO_INITIALIZE)
+            session.info.setdefault(_COMPUTED, {}).setdefault(id(target), {})[name] = list(history.deleted)
+
+
 def _after_update(mapper: Mapper[Any], _: Connection, target: Any) -> None:
     found = watched(mapper.class_)
-    before: dict[str, Any] = {}
-    after: dict[str, Any] = {}
+    session = object_session(target)
+    computed: dict[str, list[Any]] = session.info.get(_COMPUTED, {}).pop(id(target), {}) if session is not None else {}
+    before: dict[str, Any] = {name: was[0] for name, was in computed.items() if was}
+    after: dict[str, Any] = {name: instance_state(target).dict.get(name, null()) for name in computed}
     for name in found.names if found is not None else ():
         history = get_history(target, name, PASSIVE_NO_INITIALIZE)
         if history.added:
@@ -68,6 +83,7 @@ def _after_delete(mapper: Mapper[Any], _: Connection, target: Any) -> None:
 _MAPPER_EVENTS = (
     ("before_insert", _before_insert),
     ("after_insert", _after_insert),
+    ("before_update", _before_update),
     ("after_update", _after_update),
     ("after_delete", _after_delete),
 )
@@ -115,8 +131,8 @@ def recorder_for(session: Session, model: type[Any]) -> Recorder | None:
 @event.listens_for(AsyncWriteSession.sync_session_class, "before_flush")
 def _before_flush(session: Session, _: UOWTransaction, __: Any) -> None:
     # A flush that failed has left what it had noted; its transaction is gone.
-    session.info.pop(_CHANGES, None)
-    session.info.pop(_FRESH, None)
+    for key in (_CHANGES, _FRESH, _COMPUTED):
+        session.info.pop(key, None)
 
 
 @event.listens_for(AsyncWriteSession.sync_session_class, "after_flush")

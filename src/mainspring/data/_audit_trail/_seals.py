@@ -26,6 +26,11 @@ _POLL_SECONDS = 0.02
 _entries: Any = AuditEntry.__table__
 _seals: Any = AuditSeal.__table__
 _NO_ID = UUID(int=0)
+_WRITERS = text(
+    "SELECT virtualtransaction FROM pg_locks WHERE locktype = 'relation' AND mode = 'RowExclusiveLock'"
+    " AND relation = CAST('audit_entries' AS regclass) AND pid <> pg_backend_pid()"
+    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+)
 
 
 async def newest_seal(session: AsyncReadSession) -> AuditSeal | None:
@@ -133,23 +138,22 @@ class Sealer:
         # SQLite has one writer at a time, and `seal` is going to be it.
         if self._database.dialect != "postgresql":
             return
-        began: int | None = None
+        waited_for = await self._writers()
         for _ in range(max(1, round(self._patience / _POLL_SECONDS))):
-            # The writer's, and not a replica's, which has its own idea of what runs.
-            async with self._database.write() as session:
-                running, next_one = (
-                    await session.execute(
-                        text(
-                            "SELECT txid_snapshot_xmin(txid_current_snapshot()),"
-                            " txid_snapshot_xmax(txid_current_snapshot())"
-                        )
-                    )
-                ).one()
-            began = next_one if began is None else began
-            if running >= began:
+            if not waited_for:
                 return
             await asyncio.sleep(_POLL_SECONDS)
+            waited_for &= await self._writers()
         raise ConcurrentUpdate("A transaction has been running for too long; the audit trail is sealed after it.")
+
+    async def _writers(self) -> set[str]:
+        """The transactions that have written entries and not ended, by what PostgreSQL calls them.
+
+        An INSERT locks its table before it looks at what is committed, so whoever has not seen the newest seal is here.
+        """
+        # The writer's database, and not a replica's, which has its own idea of what runs.
+        async with self._database.write() as session:
+            return set(await session.scalars(_WRITERS))
 
 
 async def allow_removal(session: AsyncWriteSession) -> None:

@@ -91,8 +91,9 @@ class _Upserting:
         if before is not None:
             result = self._state.invoke_statement().freeze()
         stored = result().scalars().one_or_none()
-        if stored is not None:
-            recorder.record(self._state.session, self._changes(stored, before))
+        changes = self._changes(stored, before) if stored is not None else []
+        if changes:
+            recorder.record(self._state.session, changes)
         answer: Result[Any] = result()
         return answer
 

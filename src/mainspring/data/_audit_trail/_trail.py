@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Self
 
 from sqlalchemy import func, select
+from sqlalchemy.orm import configure_mappers
 from sqlalchemy.orm.attributes import instance_state
 
 from mainspring.data._base import Base
@@ -90,6 +91,8 @@ class AuditTrail:
         Raises:
             TypeError: A model cannot be audited.
         """
+        # Now and not at the first use of a model: what a model says wrongly should stop the boot.
+        configure_mappers()
         also, time = tuple(models), clock or SystemClock()
         for model in also:
             listen_to(model)
