@@ -82,19 +82,20 @@ def list_entries(
     """Print entries, newest first."""
     moment = _moment(since) if since else None
 
-    async def work(_: "AuditTrail", database: "Database") -> "list[AuditEntry]":
+    async def work(_trail: "AuditTrail", database: "Database") -> "list[AuditEntry]":
         from mainspring.data import AuditEntry, Store
 
-        entity_type, _colon, entity_id = (entity or "").partition(":")
-        wanted = (
-            (entity_type, AuditEntry.entity_type == entity_type),
-            (entity_id, AuditEntry.entity_id == entity_id),
-            (actor, AuditEntry.actor_id == actor),
-            (request, AuditEntry.request_id == request),
-            (moment, AuditEntry.occurred_at >= moment),
-        )
+        entity_type, _, entity_id = (entity or "").partition(":")
+        wanted: list[tuple[Any, object]] = [
+            (AuditEntry.entity_type, entity_type),
+            (AuditEntry.entity_id, entity_id),
+            (AuditEntry.actor_id, actor),
+            (AuditEntry.request_id, request),
+        ]
+        criteria = [attribute == given for attribute, given in wanted if given]
+        if moment is not None:
+            criteria.append(AuditEntry.occurred_at >= moment)
         async with database.read() as session:
-            criteria = [criterion for given, criterion in wanted if given]
             newest = (AuditEntry.occurred_at.desc(), AuditEntry.id.desc())
             return [*await Store(AuditEntry, session).list(*criteria, order_by=newest, limit=limit)]
 

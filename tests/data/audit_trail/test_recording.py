@@ -137,7 +137,7 @@ class TestWhatIsNot:
             __audit_exclude__ = ("serch_text",)
 
         try:
-            with pytest.raises(TypeError, match="Wrong.__audit_exclude__ names serch_text, which it does not have"):
+            with pytest.raises(TypeError, match=r"Wrong\.__audit_exclude__ names serch_text, which it does not have"):
                 Wrong.__mapper__._check_configure()
         finally:
             books.Base.registry._dispose_cls(Wrong)

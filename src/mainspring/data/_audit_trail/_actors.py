@@ -51,6 +51,8 @@ def acting_as(actor: Actor) -> Iterator[None]:
 def act_as(actor: Actor) -> None:
     """From here to the end of the running request, changes are this actor's. For dependencies that know who is asking;
     `CurrentUser` of `mainspring.accounts` does it.
+
+    The trap: FastAPI runs a dependency without `async` in a thread, and what is said there is not heard here.
     """
     _acting.set(_Acting(actor, current_context()))
 

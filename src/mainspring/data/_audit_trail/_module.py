@@ -33,7 +33,7 @@ def audit_trail_module(
         trail = await AuditTrail.on(
             registry.get(Database),
             settings.secret_key.get_secret_value(),
-            former=settings.former_secrets,
+            former=[secret.get_secret_value() for secret in settings.former_secret_keys],
             clock=registry.get(Clock),
             require_actor=require_actor,
             models=audited,

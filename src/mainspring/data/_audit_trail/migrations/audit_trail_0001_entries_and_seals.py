@@ -48,7 +48,12 @@ def upgrade() -> None:
         sa.Column("digest", sa.LargeBinary(length=32), nullable=False),
         sa.Column("epoch", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audit_entries")),
-        sa.UniqueConstraint("entity_type", "entity_id", "sequence", name=op.f("uq_audit_entries_entity_type")),
+        sa.UniqueConstraint(
+            "entity_type",
+            "entity_id",
+            "sequence",
+            name=op.f("uq_audit_entries_entity_type_entity_id_sequence"),
+        ),
     )
     with op.batch_alter_table("audit_entries", schema=None) as batch_op:
         batch_op.create_index("ix_audit_entries_actor_id_occurred_at", ["actor_id", "occurred_at"], unique=False)
