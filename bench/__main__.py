@@ -3,9 +3,15 @@
 import argparse
 import sys
 
-from bench import pipeline, soak, stages, startup, tracing
+from bench import audit_trail, pipeline, soak, stages, startup, tracing
 
-TABLES = {"pipeline": pipeline.main, "stages": stages.main, "startup": startup.main, "tracing": tracing.main}
+TABLES = {
+    "pipeline": pipeline.main,
+    "stages": stages.main,
+    "startup": startup.main,
+    "tracing": tracing.main,
+    "audit_trail": audit_trail.main,
+}
 
 
 def main() -> None:

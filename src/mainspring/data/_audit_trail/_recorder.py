@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Engine, Select, bindparam, func, insert, select
+from sqlalchemy import JSON, Engine, Select, bindparam, func, insert, select
 from sqlalchemy.orm import Session
 
 from mainspring.kernel import Clock, new_id
@@ -19,6 +19,7 @@ from ._models import Action, AuditEntry, AuditSeal, canonical
 _HEADS = "mainspring.audit.heads"
 
 _entries: Any = AuditEntry.__table__
+_newest = _entries.alias("newest")
 _epoch = select(func.coalesce(func.max(AuditSeal.number), 0)).scalar_subquery()
 _insert = insert(_entries).values(epoch=_epoch)
 _last = (
@@ -142,7 +143,7 @@ class Recorder:
                     heads[entity_type, key] = _Head(row.sequence, row.digest, row.epoch)
                 continue
             statement = _last_of_many(connection.dialect.name)
-            rows = connection.execute(statement, {"type": entity_type, "keys": canonical(list(keys))})
+            rows = connection.execute(statement, {"type": entity_type, "keys": list(keys)})
             heads |= {(entity_type, row.key): _Head(row.sequence, row.digest, row.epoch) for row in rows}
 
 
@@ -166,25 +167,18 @@ def recorder_of(session: Session) -> Recorder | None:
 
 def _last_of_many(dialect: str) -> Select[Any]:
     # One parameter for all keys, so that the statement is built and planned once; and for each key one look into the
-    # index, however long its chain is.
+    # index, however long its chain is. A join SQLite would begin with all entries of the table.
     unnest = func.json_array_elements_text if dialect == "postgresql" else func.json_each
-    keys = unnest(bindparam("keys")).table_valued("value").alias("wanted")
-    inner = _entries.alias("inner")
+    keys = unnest(bindparam("keys", type_=JSON)).table_valued("value").alias("wanted")
     newest = (
-        select(func.max(inner.c.sequence))
-        .where(inner.c.entity_type == bindparam("type"), inner.c.entity_id == keys.c.value)
+        select(_newest.c.id)
+        .where(_newest.c.entity_type == bindparam("type"), _newest.c.entity_id == keys.c.value)
+        .order_by(_newest.c.sequence.desc())
+        .limit(1)
         .scalar_subquery()
     )
-    return (
-        select(keys.c.value.label("key"), _entries.c.sequence, _entries.c.digest, _entries.c.epoch)
-        .select_from(keys)
-        .join(
-            _entries,
-            (_entries.c.entity_type == bindparam("type"))
-            & (_entries.c.entity_id == keys.c.value)
-            & (_entries.c.sequence == newest),
-        )
-    )
+    found = select(_entries.c.entity_id.label("key"), _entries.c.sequence, _entries.c.digest, _entries.c.epoch)
+    return found.where(_entries.c.id.in_(select(newest).select_from(keys)))
 
 
 def _text(value: Mapping[str, Any] | None) -> str | None:
