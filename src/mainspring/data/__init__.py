@@ -29,6 +29,7 @@ from ._listing import CursorQuery, Listing, PageQuery
 from ._migrating import MigrationBlocked, MigrationLimits
 from ._migrator import Migrator, PendingMigrations, Revision
 from ._moments import UtcDateTime, utc_now
+from ._outbox import Outbox, OutboxMessage, OutboxRelay, outbox_module
 from ._session import AsyncReadSession, AsyncWriteSession
 from ._slices import CursorSlice, NumberedSlice
 from ._soft_delete import including_deleted
@@ -62,6 +63,9 @@ __all__ = [
     "MigrationLimits",
     "Migrator",
     "NumberedSlice",
+    "Outbox",
+    "OutboxMessage",
+    "OutboxRelay",
     "PageQuery",
     "PendingMigrations",
     "PoolUsage",
@@ -90,6 +94,7 @@ __all__ = [
     "idempotency_module",
     "idempotent",
     "including_deleted",
+    "outbox_module",
     "relationship",
     "replayed",
     "rolled_back",
