@@ -29,7 +29,7 @@ from ._listing import CursorQuery, Listing, PageQuery
 from ._migrating import MigrationBlocked, MigrationLimits
 from ._migrator import Migrator, PendingMigrations, Revision
 from ._moments import UtcDateTime, utc_now
-from ._outbox import Outbox, OutboxMessage, OutboxRelay, outbox_module
+from ._outbox import Deliver, Outbox, OutboxMessage, OutboxRelay, outbox_module
 from ._session import AsyncReadSession, AsyncWriteSession
 from ._slices import CursorSlice, NumberedSlice
 from ._soft_delete import including_deleted
@@ -53,6 +53,7 @@ __all__ = [
     "CursorQuery",
     "CursorSlice",
     "Database",
+    "Deliver",
     "Discrepancy",
     "Filter",
     "IdempotencyGate",

@@ -2,11 +2,14 @@
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from uuid import UUID
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import ForeignKey, event
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from mainspring.data import Actor, Audited, AuditTrail, Identified, Store, acting_as, audit_reason
+from mainspring.data._audit_trail._audited import watch
 from mainspring.observability import LogContext, use_context
 
 ANN = Actor("user", "ann")
@@ -130,20 +133,33 @@ class TestWhatIsNot:
 
         assert [entry.action for entry in await entries()] == ["create"]
 
-    @pytest.mark.databases("sqlite")
-    def test_a_wrong_name_among_the_excluded_is_refused_when_the_mapper_is_configured(self, books):
-        class Wrong(Audited, Identified, books.Base):
+    def test_a_wrong_name_among_the_excluded_is_refused(self):
+        class Other(DeclarativeBase):
+            """Not the chassis' own, so that no other test meets a model that cannot be configured."""
+
+        class Wrong(Audited, Identified, Other):
             __tablename__ = "books_wrong"
             __audit_exclude__ = ("serch_text",)
 
-        try:
-            with pytest.raises(TypeError, match=r"Wrong\.__audit_exclude__ names serch_text, which it does not have"):
-                Wrong.__mapper__._check_configure()
-        finally:
-            books.Base.registry._dispose_cls(Wrong)
-            Wrong.__mapper__._configure_failed = False
-            Wrong.registry._new_mappers = False
-            books.Base.metadata.remove(Wrong.__table__)
+        with pytest.raises(TypeError, match=r"Wrong\.__audit_exclude__ names serch_text, which it does not have"):
+            watch(Wrong.__mapper__)
+        Other.registry.dispose()
+
+    def test_a_model_over_several_tables_is_refused_because_its_writers_lock_different_rows(self):
+        class Other(DeclarativeBase):
+            """As above."""
+
+        class Letter(Audited, Identified, Other):
+            __tablename__ = "books_letter"
+
+        class Reminder(Letter):
+            __tablename__ = "books_reminder"
+
+            id: Mapped[UUID] = mapped_column(ForeignKey(Letter.id), primary_key=True)
+
+        with pytest.raises(TypeError, match="Reminder is stored in 2 tables"):
+            watch(Reminder.__mapper__)
+        Other.registry.dispose()
 
 
 class TestWhatIsShown:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from mainspring.data import Migrator, OutboxRelay, outbox_module
+from mainspring.data import Database, Migrator, Outbox, OutboxRelay, outbox_module
 from mainspring.kernel import Migrations, Module
 from mainspring.observability import LogContext, use_context
 from tests.printing import Printing
@@ -198,11 +198,30 @@ class TestARunningRelay:
             await stopping
         assert await waiting() == []
 
+    @pytest.mark.databases("postgresql")
+    async def test_is_woken_by_another_process_and_again_after_its_connection_was_lost(
+        self, fresh_database, outbox, receiver, database_url
+    ):
+        elsewhere = Database.connect(database_url)
+        relay = OutboxRelay(fresh_database, Outbox(), receiver, poll=3600)
+        relay.start()
+        async with asyncio.timeout(30):
+            for topic in ("a", "b"):
+                while relay._listener._raw is None or relay._listener._raw.is_closed():
+                    await asyncio.sleep(0.01)
+                async with elsewhere.write() as session:
+                    await outbox.record(session, topic, {})
+                while topic not in receiver.got:
+                    await asyncio.sleep(0.01)
+                relay._listener._raw.terminate()
+                relay._awake.set()
+        await relay.stop()
+        await elsewhere.close()
+        assert receiver.got == ["a", "b"]
+
     async def test_what_a_killed_process_had_handed_over_and_not_deleted_comes_again(
         self, fresh_database, database_url, record, receiver, tmp_path, waiting
     ):
-        from mainspring.data import Outbox
-
         (tmp_path / "dying.py").write_text(DYING)
         now = Outbox()
         async with fresh_database.write() as session:

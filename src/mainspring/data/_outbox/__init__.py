@@ -3,6 +3,6 @@
 from ._models import OutboxRow
 from ._module import outbox_module
 from ._outbox import Outbox, OutboxMessage
-from ._relay import OutboxRelay
+from ._relay import Deliver, OutboxRelay
 
-__all__ = ["Outbox", "OutboxMessage", "OutboxRelay", "OutboxRow", "outbox_module"]
+__all__ = ["Deliver", "Outbox", "OutboxMessage", "OutboxRelay", "OutboxRow", "outbox_module"]

@@ -17,6 +17,7 @@ from mainspring.kernel import Clock, SystemClock, new_id
 from mainspring.observability import current_traceparent
 
 from ._models import OutboxRow
+from ._notifications import notify
 
 _LARGEST = 256 * 1024
 _LONGEST_NAME = 200
@@ -105,9 +106,7 @@ class Outbox:
         session.add(row)
         # At once: positions are in the order of the calls, whatever else is flushed.
         await session.flush()
-        if not session.info.get(_WAKING):
-            session.info[_WAKING] = True
-            session.after_commit(self._wake)
+        await self._wake_after(session)
         return row.id
 
     async def dead(self, session: AsyncReadSession) -> int:
@@ -130,8 +129,15 @@ class Outbox:
             given_up = given_up.where(OutboxRow.topic == topic)
         revived = given_up.values(dead_at=None, attempts=0, due_at=self._clock.now()).returning(OutboxRow.position)
         found = await session.scalars(revived.execution_options(synchronize_session=False))
-        session.after_commit(self._wake)
+        await self._wake_after(session)
         return len(found.all())
+
+    async def _wake_after(self, session: AsyncWriteSession) -> None:
+        # Once: NOTIFY takes a lock that commits wait for.
+        if not session.info.get(_WAKING):
+            session.info[_WAKING] = True
+            session.after_commit(self._wake)
+            await notify(session)
 
     async def _wake(self) -> None:
         for event in self.wakes:

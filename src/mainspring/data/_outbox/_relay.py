@@ -14,6 +14,7 @@ from mainspring.kernel import Clock, SystemClock
 from mainspring.observability import get_logger, redact_error
 
 from ._models import OutboxRow
+from ._notifications import Listener
 from ._outbox import Outbox, OutboxMessage
 
 _log = get_logger(__name__)
@@ -41,7 +42,7 @@ class OutboxRelay:
         outbox: What wakes the relay after a commit in this process.
         deliver: The hook.
         batch: Messages that are handed over at once.
-        poll: Seconds between two looks where nothing wakes it: what another process has recorded waits so long.
+        poll: Seconds between two looks where nothing wakes it. On SQLite what another process has recorded waits so long.
         lease: Seconds that a delivery may take. It is cancelled then, and others may try.
         attempts: After so many a message is dead: kept, and left alone until `Outbox.replay`.
         backoff: Seconds until the second attempt. Each further one waits twice as long, up to five minutes, and a random
@@ -71,6 +72,7 @@ class OutboxRelay:
         self._backoff = backoff
         self._clock = clock or SystemClock()
         self._awake = asyncio.Event()
+        self._listener = Listener(database, self._awake)
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
         outbox.wakes.add(self._awake)
@@ -87,6 +89,7 @@ class OutboxRelay:
         if self._task is not None:
             await self._task
             self._task = None
+        await self._listener.close()
 
     async def drain(self) -> int:
         """Deliver until nothing is due; how many messages were tried. For tests and commands."""
@@ -98,8 +101,9 @@ class OutboxRelay:
 
     async def _run(self) -> None:
         while not self._stopping:
-            self._awake.clear()
             try:
+                await self._listener.listen()
+                self._awake.clear()
                 leased = await self._claim()
                 if leased:
                     await self._work(leased)
