@@ -241,6 +241,20 @@ class TestManyAtOnce:
         report = await trail.verify()
         assert (report.intact, report.entries, report.unsealed) == (True, 2, 0)
 
+    @pytest.mark.databases("postgresql")
+    async def test_a_seal_that_was_overtaken_by_another_gives_way(self, fresh_database, books, trail):
+        async with fresh_database.write() as session:
+            await Store(books.Invoice, session).add(books.Invoice(number="early"))
+        async with fresh_database.write() as session:
+            await Store(books.Invoice, session).add(books.Invoice(number="late"))
+            sealings = [asyncio.create_task(trail._sealer.seal()) for _ in range(2)]
+            await asyncio.sleep(0.1)
+        outcomes = await asyncio.gather(*sealings, return_exceptions=True)
+        assert sorted(type(outcome).__name__ for outcome in outcomes) == ["AuditSeal", "ConcurrentUpdate"]
+        await trail.seal()
+        report = await trail.verify()
+        assert (report.intact, report.entries, report.unsealed) == (True, 2, 0)
+
 
 class TestSecrets:
     async def test_what_a_former_secret_has_digested_is_believed_and_the_chain_goes_on(

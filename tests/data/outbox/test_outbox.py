@@ -198,6 +198,15 @@ class TestARunningRelay:
             await stopping
         assert await waiting() == []
 
+    async def test_ends_at_once_while_it_has_nothing_to_do(self, fresh_database, outbox, receiver):
+        for pauses in range(20):
+            relay = OutboxRelay(fresh_database, outbox, receiver, poll=3600)
+            relay.start()
+            for _ in range(pauses):
+                await asyncio.sleep(0)
+            async with asyncio.timeout(20):
+                await relay.stop()
+
     @pytest.mark.databases("postgresql")
     async def test_is_woken_by_another_process_and_again_after_its_connection_was_lost(
         self, fresh_database, outbox, receiver, database_url

@@ -26,6 +26,7 @@ _POLL_SECONDS = 0.02
 _entries: Any = AuditEntry.__table__
 _seals: Any = AuditSeal.__table__
 _NO_ID = UUID(int=0)
+_ANOTHER = "Another process has sealed the audit trail at the same moment."
 _WRITERS = text(
     "SELECT virtualtransaction FROM pg_locks WHERE locktype = 'relation' AND mode = 'RowExclusiveLock'"
     " AND relation = CAST('audit_entries' AS regclass) AND pid <> pg_backend_pid()"
@@ -95,17 +96,22 @@ class Sealer:
             ConcurrentUpdate: A transaction has been running for too long, or another process has sealed at the same
                 moment. Nothing is lost: the next call does it.
         """
+        async with self._database.write() as session:
+            awaited = await newest_seal(session)
         await self._wait_for_writers()
         try:
             async with self._database.write() as session:
                 last = await newest_seal(session)
+                if _number(last) != _number(awaited):
+                    # Whoever has not seen that one may still be writing into the epoch that ours would vouch for.
+                    raise ConcurrentUpdate(_ANOTHER)
                 row = await self._next(session, last, purge_through)
                 await session.execute(insert(_seals), row)
                 if purge_through is not None:
                     await allow_removal(session)
                     await session.execute(delete(_entries).where(_entries.c.epoch <= purge_through))
         except AlreadyExists as error:
-            raise ConcurrentUpdate("Another process has sealed the audit trail at the same moment.") from error
+            raise ConcurrentUpdate(_ANOTHER) from error
         # The log is kept elsewhere than the database: whoever turns the database back to an older state cannot turn back
         # this line, and `verify --anchor` compares the two.
         _log.info("Audit trail sealed", anchor=anchor_of(row["number"], row["digest"]), entries=row["entries"])
@@ -121,7 +127,7 @@ class Sealer:
     async def _next(
         self, session: AsyncWriteSession, last: AuditSeal | None, purge_through: int | None
     ) -> dict[str, Any]:
-        number = last.number + 1 if last else 1
+        number = _number(last) + 1
         count, content = await content_of(session, number - 2)
         row = {
             "number": number,
@@ -160,6 +166,10 @@ async def allow_removal(session: AsyncWriteSession) -> None:
     """Let this transaction remove entries, which a trigger of the table refuses on PostgreSQL."""
     if session.get_bind().dialect.name == "postgresql":
         await session.execute(text("SELECT set_config('mainspring.audit_purge', 'on', true)"))
+
+
+def _number(seal: AuditSeal | None) -> int:
+    return seal.number if seal is not None else 0
 
 
 def anchor_of(number: int, digest: bytes) -> str:

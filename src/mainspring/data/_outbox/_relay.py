@@ -100,10 +100,13 @@ class OutboxRelay:
         return tried
 
     async def _run(self) -> None:
-        while not self._stopping:
+        while True:
+            # Before anything is looked at: what wakes us from here on is not missed, `stop` included.
+            self._awake.clear()
+            if self._stopping:
+                return
             try:
                 await self._listener.listen()
-                self._awake.clear()
                 leased = await self._claim()
                 if leased:
                     await self._work(leased)
