@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from bench import pipeline, reads, soak, stages, startup, tracing
+from bench import audit_trail, pipeline, reads, soak, stages, startup, tracing
 
 TABLES = {
     "pipeline": pipeline.main,
@@ -11,6 +11,7 @@ TABLES = {
     "stages": stages.main,
     "startup": startup.main,
     "tracing": tracing.main,
+    "audit_trail": audit_trail.main,
 }
 
 

@@ -139,7 +139,9 @@ class TestStatus:
         ended = project.run("--app", "deepagents.app:build", "status")
 
         assert ended.code == 0
-        assert "Pending migrations: 3 (accounts_0001, deepagents_0001, idempotency_0001)." in ended.out
+        assert (
+            "Pending migrations: 4 (accounts_0001, deepagents_0001, audit_trail_0001, idempotency_0001)." in ended.out
+        )
 
     @pytest.mark.parametrize(
         ("factory", "state", "detail", "code"),

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 from fastapi.security import OAuth2PasswordBearer
 
-from mainspring.data import idempotent
+from mainspring.data import Actor, act_as, idempotent
 from mainspring.errors import NotAuthenticated, PermissionDenied
 from mainspring.http import exchange_of
 from mainspring.kernel import Registry
@@ -34,6 +34,7 @@ async def _current_user(request: Request, token: Annotated[str | None, Depends(_
     exchange = exchange_of(request.scope)
     if exchange is not None:
         exchange.log.principal = str(user.id)
+    act_as(Actor("user", str(user.id)))
     return user
 
 

@@ -90,8 +90,9 @@ class AccountsService:
         if not valid or user is None or not user.is_active:
             raise InvalidCredentials("E-mail address or password is wrong.")
         async with self._database.write() as session:
-            if better is not None:
-                await session.execute(update(User).where(User.id == user.id).values(hashed_password=better))
+            stored = await session.get(User, user.id) if better is not None else None
+            if stored is not None and better is not None:
+                stored.hashed_password = better
             return self._new_pair(session, user.id, family=new_id())
 
     async def _find(self, email: str) -> User | None:

@@ -8,7 +8,7 @@ import typer
 
 from mainspring import __version__
 
-from . import _api, _composition, _config, _db, _encryption, _server
+from . import _api, _audit_trail, _composition, _config, _db, _encryption, _server
 from ._exits import clearly
 from ._locate import use_app
 
@@ -23,6 +23,7 @@ app = typer.Typer(
 )
 for commands in (_server, _composition, _api):
     commands.register(app)
+app.add_typer(_audit_trail.app, name="audit-trail")
 app.add_typer(_config.app, name="config")
 app.add_typer(_db.app, name="db")
 app.add_typer(_encryption.app, name="encryption")

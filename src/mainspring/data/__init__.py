@@ -1,6 +1,24 @@
 """The database: engines, sessions that read or write, the unit of work, models and migrations."""
 
 from ._assured import assured
+from ._audit_trail import (
+    AUDIT_ENTRIES,
+    Actor,
+    Audited,
+    AuditEntry,
+    AuditReport,
+    AuditSeal,
+    AuditTrail,
+    AuditTrailSettings,
+    Discrepancy,
+    act_as,
+    acting_as,
+    audit_reason,
+    audit_trail_module,
+    audit_trail_router,
+    audited_in_bulk,
+    current_actor,
+)
 from ._backfill import backfill
 from ._base import Base, Identified, SoftDeleted, Timestamped, Versioned, relationship
 from ._constraints import RAISES
@@ -14,6 +32,7 @@ from ._listing import CursorQuery, Listing, PageQuery
 from ._migrating import MigrationBlocked, MigrationLimits
 from ._migrator import Migrator, PendingMigrations, Revision
 from ._moments import UtcDateTime, utc_now
+from ._outbox import Deliver, Outbox, OutboxMessage, OutboxRelay, outbox_module
 from ._projection import Projection
 from ._queries import Queries, Query, Repeat, record_queries
 from ._repeats import RepeatedQueries
@@ -42,14 +61,24 @@ from ._trial import create_tables, rolled_back
 from ._url import database_url
 
 __all__ = [
+    "AUDIT_ENTRIES",
     "RAISES",
+    "Actor",
     "AsyncReadSession",
     "AsyncWriteSession",
+    "AuditEntry",
+    "AuditReport",
+    "AuditSeal",
+    "AuditTrail",
+    "AuditTrailSettings",
+    "Audited",
     "Base",
     "ConnectionLimits",
     "CursorQuery",
     "CursorSlice",
     "Database",
+    "Deliver",
+    "Discrepancy",
     "Filter",
     "ForeignTenant",
     "FreshReadSession",
@@ -62,6 +91,9 @@ __all__ = [
     "MigrationLimits",
     "Migrator",
     "NumberedSlice",
+    "Outbox",
+    "OutboxMessage",
+    "OutboxRelay",
     "PageQuery",
     "PendingMigrations",
     "PoolUsage",
@@ -88,9 +120,16 @@ __all__ = [
     "Versioned",
     "WriteSession",
     "across_tenants",
+    "act_as",
+    "acting_as",
     "assured",
+    "audit_reason",
+    "audit_trail_module",
+    "audit_trail_router",
+    "audited_in_bulk",
     "backfill",
     "create_tables",
+    "current_actor",
     "database_of",
     "database_resource",
     "database_url",
@@ -100,6 +139,7 @@ __all__ = [
     "idempotency_module",
     "idempotent",
     "including_deleted",
+    "outbox_module",
     "record_queries",
     "relationship",
     "replayed",

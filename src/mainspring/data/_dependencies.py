@@ -89,5 +89,5 @@ to this dependency, and what was stored before it stays. Raise errors.
 
 SerializableSession = Annotated[AsyncWriteSession, Depends(_serializable_session, scope="function")]
 """A `WriteSession` whose work comes out as if no other ran beside it: SERIALIZABLE on PostgreSQL, where a conflict is 409;
-with `dependencies=[retried()]` the route is run again instead.
+with `dependencies=[retried()]` the route is run again instead. `Audited` rows cannot be changed in it.
 """

@@ -5,7 +5,8 @@ from sqlalchemy import Connection, inspect
 
 from ._digests import DIGESTS
 
-_OURS = ("alembic_version", DIGESTS)
+# The last one is SQLite's own, and stays once any table had AUTOINCREMENT.
+_OURS = ("alembic_version", DIGESTS, "sqlite_sequence")
 _OWN = "n.nspname !~ '^(pg_|information_schema$)'"
 # What belongs to an extension comes and goes with it.
 _FREE = "NOT EXISTS (SELECT 1 FROM pg_depend e WHERE e.objid = {}.oid AND e.deptype = 'e')"

@@ -1,9 +1,10 @@
 """INSERT … ON CONFLICT DO UPDATE, with what the ORM would have done beside it."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, inspect, select
+from sqlalchemy import ColumnElement, Executable, Select, and_, inspect, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapper
 
@@ -14,6 +15,22 @@ from ._session import AsyncReadSession, AsyncWriteSession
 from ._translate import translated
 
 type _Narrow = Callable[[Select[Any]], Select[Any]]
+
+UPSERT = "mainspring_upsert"
+"""The execution option under which a statement says what it would be in steps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upsert:
+    """The same in steps, for a listener that has to know what was there before.
+
+    Attributes:
+        match: Which row is meant.
+        attempt: The statement that makes it, or gives nothing if it is there.
+    """
+
+    match: ColumnElement[bool]
+    attempt: Executable
 
 
 async def upsert[M: Base](
@@ -35,18 +52,22 @@ async def upsert[M: Base](
     await session.flush()
     dialect = session.get_bind().dialect.name
     insert = postgresql.insert(model) if dialect == "postgresql" else sqlite.insert(model)
-    statement = insert.values({mapper.column_attrs[name].columns[0].name: value for name, value in values.items()})
-    statement = statement.on_conflict_do_update(
-        index_elements=[mapper.column_attrs[name].columns[0] for name in on],
+    new = insert.values({mapper.column_attrs[name].columns[0].name: value for name, value in values.items()})
+    unique = [mapper.column_attrs[name].columns[0] for name in on]
+    statement = new.on_conflict_do_update(
+        index_elements=unique,
         index_where=where,
-        set_=_changes(mapper, statement.excluded, [name for name in values if name not in on]),
+        set_=_changes(mapper, new.excluded, [name for name in values if name not in on]),
         # A row that this store cannot see must not be changed through it either.
         where=visible(select(model)).whereclause,
     )
+    match = and_(
+        *(column == values[name] for column, name in zip(unique, on, strict=True)), *([] if where is None else [where])
+    )
+    attempt = new.on_conflict_do_nothing(index_elements=unique, index_where=where).returning(model)
+    options = {"populate_existing": True, UPSERT: Upsert(match, attempt)}
     with translated():
-        stored: M | None = await session.scalar(
-            statement.returning(model), execution_options={"populate_existing": True}
-        )
+        stored: M | None = await session.scalar(statement.returning(model), execution_options=options)
     if stored is None:
         raise AlreadyExists("Something with these values already exists.")
     return stored

@@ -191,12 +191,18 @@ async def test_it_works(stock, upgrade, url):
 
 @pytest.mark.parametrize(
     ("package", "models"),
-    [("mainspring.accounts.migrations", "mainspring.accounts"), ("deepagents.migrations", "deepagents")],
-    ids=["accounts", "deepagents"],
+    [
+        ("mainspring.accounts.migrations", "mainspring.accounts"),
+        ("mainspring.data._audit_trail.migrations", "mainspring.data._audit_trail"),
+        ("deepagents.migrations", "deepagents"),
+    ],
+    ids=["accounts", "audit_trail", "deepagents"],
 )
 async def test_the_projects_own_migrations_are_not_refused(package, models):
     accounts = Module(name="accounts", migrations=Migrations("mainspring.accounts.migrations", "mainspring.accounts"))
-    module = Module(name=models.rpartition(".")[2], migrations=Migrations(package=package, models=models))
+    module = Module(
+        name=models.rpartition(".")[2].removeprefix("_"), migrations=Migrations(package=package, models=models)
+    )
     modules = [accounts] if module.name == "accounts" else [accounts, module]
 
     report = await Migrator("sqlite:///unused.db", modules).safety(since="base")

@@ -66,7 +66,8 @@ async def test_a_database_with_tables_is_refused(empty, url):
         await migrator.round_trip()
 
 
-async def test_the_chassis_own_history_goes_there_and_back(url):
-    migrations = Migrations(package="mainspring.accounts.migrations", models="mainspring.accounts")
+@pytest.mark.parametrize("models", ["mainspring.accounts", "mainspring.data._audit_trail", "mainspring.data._outbox"])
+async def test_the_chassis_own_history_goes_there_and_back(url, models):
+    module = Module(name=models.rpartition(".")[2].strip("_"), migrations=Migrations(f"{models}.migrations", models))
 
-    assert await Migrator(url, [Module(name="accounts", migrations=migrations)]).round_trip() == []
+    assert await Migrator(url, [module]).round_trip() == []

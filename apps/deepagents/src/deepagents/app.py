@@ -2,9 +2,11 @@
 
 from typing import Any
 
-from mainspring.accounts import accounts_module
+from fastapi import Depends
+
+from mainspring.accounts import SuperUser, User, accounts_module
 from mainspring.app import Application, create_app
-from mainspring.data import idempotency_module
+from mainspring.data import audit_trail_module, audit_trail_router, idempotency_module
 
 from . import agents, executions, toolbox, web
 from .settings import Settings
@@ -30,6 +32,9 @@ def build(settings: Settings | None = None, **overrides: Any) -> Application:
         modules=[
             accounts_module(settings, issuer=NAME),
             idempotency_module(),
+            audit_trail_module(
+                settings, models=[User], routers=(audit_trail_router(dependencies=[Depends(_administrator)]),)
+            ),
             toolbox.module(tools, settings),
             agents.module(),
             executions.module(settings),
@@ -37,3 +42,7 @@ def build(settings: Settings | None = None, **overrides: Any) -> Application:
         ],
         **overrides,
     )
+
+
+async def _administrator(_: SuperUser) -> None:
+    """Only administrators read the audit trail: it shows what everybody does."""

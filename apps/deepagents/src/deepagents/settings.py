@@ -7,9 +7,10 @@ from pydantic_settings import SettingsConfigDict
 
 from mainspring.accounts import AccountsSettings
 from mainspring.ai import AISettings
+from mainspring.data import AuditTrailSettings
 
 
-class Settings(AccountsSettings, AISettings):
+class Settings(AccountsSettings, AISettings, AuditTrailSettings):
     """Read from the environment; `DEEPAGENTS_DATABASE_URL` wins over `DATABASE_URL`."""
 
     model_config = SettingsConfigDict(env_prefix="DEEPAGENTS_")

@@ -6,12 +6,12 @@ from uuid import UUID
 from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from mainspring.data import Base, Identified, SoftDeleted, Timestamped, Versioned, relationship
+from mainspring.data import Audited, Base, Identified, SoftDeleted, Timestamped, Versioned, relationship
 
 _NOT_DELETED = text("deleted_at IS NULL")
 
 
-class AgentTool(Base):
+class AgentTool(Audited, Base):
     """One tool that one agent may call, by the tool's name: tools are code, not rows."""
 
     __tablename__ = "agent_tools"
@@ -21,7 +21,7 @@ class AgentTool(Base):
     position: Mapped[int]
 
 
-class Agent(Identified, Timestamped, SoftDeleted, Versioned, Base):
+class Agent(Audited, Identified, Timestamped, SoftDeleted, Versioned, Base):
     """A model with a prompt, tools and an owner."""
 
     __tablename__ = "agents"
