@@ -3,6 +3,7 @@
 from ._assured import assured
 from ._backfill import backfill
 from ._base import Base, Identified, SoftDeleted, Timestamped, Versioned, relationship
+from ._bulk import BulkChange, copy_rows, update_rows, upsert_rows
 from ._database import Database, PoolUsage, database_resource
 from ._dependencies import ReadSession, WriteSession, database_of
 from ._filters import Filter
@@ -23,6 +24,7 @@ __all__ = [
     "AsyncReadSession",
     "AsyncWriteSession",
     "Base",
+    "BulkChange",
     "CursorQuery",
     "CursorSlice",
     "Database",
@@ -49,6 +51,7 @@ __all__ = [
     "WriteSession",
     "assured",
     "backfill",
+    "copy_rows",
     "create_tables",
     "database_of",
     "database_resource",
@@ -60,5 +63,7 @@ __all__ = [
     "replayed",
     "rolled_back",
     "translated",
+    "update_rows",
+    "upsert_rows",
     "utc_now",
 ]

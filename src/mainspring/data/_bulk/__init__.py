@@ -1,0 +1,7 @@
+"""Bulk: rows by the thousand or the million in one unit of work, and rows with what belongs to them in one statement."""
+
+from ._copy import copy_rows
+from ._guards import BulkChange
+from ._merge import update_rows, upsert_rows
+
+__all__ = ["BulkChange", "copy_rows", "update_rows", "upsert_rows"]
