@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from sqlalchemy import (
@@ -101,7 +101,7 @@ class Ticket(WarehouseBase):
 
 class Animal(WarehouseBase):
     __tablename__ = "warehouse_animal"
-    __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "animal"}
+    __mapper_args__: ClassVar = {"polymorphic_on": "kind", "polymorphic_identity": "animal"}
 
     id: Mapped[int] = mapped_column(primary_key=True)
     kind: Mapped[str]
@@ -109,7 +109,7 @@ class Animal(WarehouseBase):
 
 
 class Cat(Animal):
-    __mapper_args__ = {"polymorphic_identity": "cat"}
+    __mapper_args__: ClassVar = {"polymorphic_identity": "cat"}
 
 
 class Stamped(WarehouseBase):

@@ -15,7 +15,6 @@ from mainspring.errors import AlreadyExists, ConstraintViolated, DatabaseUnavail
 from mainspring.testing import Schema
 from tests.data.bulk_models import Animal, Bin, Cat, Entry, Ledger, Part, Stamped, Ticket, WarehouseBase, full_part
 
-
 CLOCK = ("created_at", "updated_at")
 
 
@@ -42,7 +41,7 @@ class TestValues:
             session.add(Part(**full_part(1), owner="bob"))
         async with database.read() as session:
             copied, added = (await session.scalars(select(Part).order_by(Part.owner))).all()
-            names = [name for name in Part.__mapper__.column_attrs.keys() if name not in {"id", "owner", *CLOCK}]
+            names = [*full_part(1), "amount", "version", "is_sold", "deleted_at"]
             assert {n: getattr(copied, n) for n in names} == {n: getattr(added, n) for n in names}
             raw = await session.execute(text("SELECT * FROM warehouse_part ORDER BY owner"))
             ours, theirs = ({**row} for row in raw.mappings())
@@ -157,9 +156,9 @@ class TestTheUnitOfWork:
 
     async def test_stores_what_the_session_holds_first(self, database):
         async with database.write() as session:
-            bin = Bin(name="a")
-            session.add(bin)
-            await copy_rows(session, Part, [{"code": "a", "bin_id": bin.id}])
+            box = Bin(name="a")
+            session.add(box)
+            await copy_rows(session, Part, [{"code": "a", "bin_id": box.id}])
         assert await count(database, Part) == 1
 
     async def test_goes_on_after_a_refusal_that_the_caller_has_caught(self, fresh_database):
@@ -251,7 +250,7 @@ class TestRefusals:
         rows = [full_part(number) for number in range(30)]
         rows[21]["bought_at"] = datetime(2026, 1, 1)  # noqa: DTZ001 -- what is to be refused
         async with database.write() as session:
-            with pytest.raises(ValidationFailed, match="Row 22, bought_at: .* has no timezone") as refused:
+            with pytest.raises(ValidationFailed, match=r"Row 22, bought_at: .* has no timezone") as refused:
                 await copy_rows(session, Part, rows, batch=10)
         assert refused.value.errors[0].loc == ("rows", 21, "bought_at")
         assert await count(database, Part) == 0
@@ -265,7 +264,7 @@ class TestRefusals:
     async def test_name_the_row_whose_unique_value_is_taken(self, database):
         rows = [{"name": str(number)} for number in range(3_000)] + [{"name": "17"}, {"name": "18"}]
         async with database.write() as session:
-            with pytest.raises(AlreadyExists, match="^Row 3001: ") as refused:
+            with pytest.raises(AlreadyExists, match=r"^Row 3001: ") as refused:
                 await copy_rows(session, Bin, rows, batch=1_000)
         assert refused.value.errors[0].loc == ("rows", 3_000)
         assert await count(database, Bin) == 0
@@ -273,7 +272,7 @@ class TestRefusals:
     async def test_name_the_row_that_breaks_a_rule(self, database):
         rows = [{"code": str(number), "amount": 7 - number} for number in range(10)]
         async with database.write() as session:
-            with pytest.raises(ConstraintViolated, match="^Row 9: "):
+            with pytest.raises(ConstraintViolated, match=r"^Row 9: "):
                 await copy_rows(session, Part, rows)
 
     async def test_are_told_of_references_that_do_not_hold(self, database):
@@ -286,13 +285,13 @@ class TestRefusals:
     @pytest.mark.parametrize("bad", ["seven", 2**40, object()])
     async def test_name_the_row_that_the_driver_cannot_encode(self, database, bad):
         async with database.write() as session:
-            with pytest.raises(ValidationFailed, match="^Row 3: a value is not of its column's type"):
+            with pytest.raises(ValidationFailed, match=r"^Row 3: a value is not of its column's type"):
                 await copy_rows(session, Ticket, [{"row": 1}, {"row": 2}, {"row": bad}, {"row": 4}])
 
     @pytest.mark.databases("postgresql")
     async def test_name_the_row_with_a_text_that_is_too_long(self, database):
         async with database.write() as session:
-            with pytest.raises(ValidationFailed, match="^Row 2: .*too long"):
+            with pytest.raises(ValidationFailed, match=r"^Row 2: .*too long"):
                 await copy_rows(session, Ticket, [{"holder": "x"}, {"holder": "x" * 11}])
 
     @pytest.mark.parametrize(

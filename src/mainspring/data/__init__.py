@@ -3,7 +3,7 @@
 from ._assured import assured
 from ._backfill import backfill
 from ._base import Base, Identified, SoftDeleted, Timestamped, Versioned, relationship
-from ._bulk import BulkChange, copy_rows, update_rows, upsert_rows
+from ._bulk import BulkChange, copy_rows, nested, update_rows, upsert_rows
 from ._database import Database, PoolUsage, database_resource
 from ._dependencies import ReadSession, WriteSession, database_of
 from ._filters import Filter
@@ -59,6 +59,7 @@ __all__ = [
     "idempotency_module",
     "idempotent",
     "including_deleted",
+    "nested",
     "relationship",
     "replayed",
     "rolled_back",

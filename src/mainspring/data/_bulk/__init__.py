@@ -3,5 +3,6 @@
 from ._copy import copy_rows
 from ._guards import BulkChange
 from ._merge import update_rows, upsert_rows
+from ._nested import nested
 
-__all__ = ["BulkChange", "copy_rows", "update_rows", "upsert_rows"]
+__all__ = ["BulkChange", "copy_rows", "nested", "update_rows", "upsert_rows"]

@@ -41,12 +41,14 @@ class Plan[M: Base]:
         self.model = model
         self.names = tuple(names)
         self.table = table_of(self.mapper)
-        self._refuse_names(only)
+        self._refuse_twice(only)
         given = {name: self.column(name) for name in self.names}
         constant = {self.column(name): value for name, value in only.items()}
         made: dict[Column[Any], _Process] = {}
         if defaults:
-            constant |= {column: value for column, value in _identity(self.mapper).items() if column not in given.values()}
+            constant |= {
+                column: value for column, value in _identity(self.mapper).items() if column not in given.values()
+            }
             taken = {*given.values(), *constant}
             for column in self.table.columns:
                 default: Any = column.default
@@ -67,10 +69,17 @@ class Plan[M: Base]:
         return [self.mapper.get_property_by_column(column).key for column in self.mapper.primary_key]
 
     def column(self, name: str) -> Column[Any]:
-        """The column behind an attribute."""
-        found = self.mapper.column_attrs[name].columns[0]
-        assert isinstance(found, Column)
-        return found
+        """The column behind an attribute.
+
+        Raises:
+            TypeError: There is none of this name.
+        """
+        found = self.mapper.column_attrs.get(name)
+        if found is None:
+            raise TypeError(f"{self.model.__name__} has no {name}.")
+        column = found.columns[0]
+        assert isinstance(column, Column)
+        return column
 
     def shaped(self, batch: Columns, done: int) -> Columns:
         """The columns of a batch as the driver wants them, all of `columns`.
@@ -83,16 +92,11 @@ class Plan[M: Base]:
         shaped += [[value] * count for value in self._constant]
         return shaped + [values.all([make(None) for _ in range(count)], done) for values, make in self._made]
 
-    def _refuse_names(self, only: Mapping[str, Any]) -> None:
-        known = set(self.mapper.column_attrs.keys())
-        unknown = {*self.names, *only} - known
-        if unknown:
-            raise TypeError(f"{self.model.__name__} has no {', '.join(sorted(unknown))}.")
-        twice = set(self.names) & set(only)
-        if twice or len(set(self.names)) < len(self.names):
-            raise TypeError(
-                f"{self.model.__name__}: a column is named twice: {', '.join(sorted(twice or self.names))}."
-            )
+    def _refuse_twice(self, only: Mapping[str, Any]) -> None:
+        names = [*self.names, *only]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise TypeError(f"{self.model.__name__}: named twice: {', '.join(twice)}.")
 
 
 class _Values:
