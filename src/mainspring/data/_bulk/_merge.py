@@ -68,10 +68,12 @@ async def update_rows[M: Base](
         connection = await session.connection()
         with translated():
             async with source_of(connection, feed.plan, batches) as source:
-                await join.refuse_duplicates(connection, source)
                 change.rows = await join.update(connection, source)
-                if change.rows < feed.rows and missing == "refuse":
-                    await join.refuse_missing(connection, source)
+                if change.rows < feed.rows:
+                    # Either of the two is why. What was changed by chance is taken back with everything else.
+                    await join.refuse_duplicates(connection, source)
+                    if missing == "refuse":
+                        await join.refuse_missing(connection, source)
         await read_again(session, model)
     return change.rows
 

@@ -53,12 +53,16 @@ async def send(
 async def _one_by_one(batches: AsyncIterator[Columns], sent: Sent) -> AsyncGenerator[Row]:
     # One COPY for everything, whose buffers both sides fill and empty at the same time; a COPY per batch, each waiting for
     # the one before, is a third slower.
-    async for batch in _of_source(batches, sent):
-        for row in as_rows(batch):
-            sent.rows += 1
-            yield row
-        # The driver never waits while the socket takes what it writes, and others have to get their turn.
-        await asyncio.sleep(0)
+    done = 0
+    try:
+        async for batch in _of_source(batches, sent):
+            for row in as_rows(batch):
+                done += 1
+                yield row
+            # The driver never waits while the socket takes what it writes, and others have to get their turn.
+            await asyncio.sleep(0)
+    finally:
+        sent.rows = done
 
 
 async def _execute_many(driver: Any, statement: str, batches: AsyncIterator[Columns], sent: Sent) -> None:
