@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import ColumnElement, and_, false, literal, or_, tuple_
+from sqlalchemy import ColumnElement, and_, literal, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
 from mainspring.errors import InvalidCursor
@@ -40,38 +40,45 @@ class SortTerm:
             return ordered
         return ordered.nulls_first() if self.descending else ordered.nulls_last()
 
-    def after(self, value: Any) -> ColumnElement[bool] | None:
-        """Rows that come after this value in this column alone; None where none can."""
+    def beyond(self, value: Any) -> Sequence[ColumnElement[bool]]:
+        """Rows that come after this value in this column alone, as ranges in their order; none where none can."""
         if value is None:
-            return self.attribute.is_not(None) if self.descending else None
-        beyond = self.attribute < value if self.descending else self.attribute > value
-        return or_(beyond, self.attribute.is_(None)) if self.nullable and not self.descending else beyond
+            return [self.attribute.is_not(None)] if self.descending else []
+        further = self.attribute < value if self.descending else self.attribute > value
+        return [further, self.attribute.is_(None)] if self.nullable and not self.descending else [further]
 
     def same(self, value: Any) -> ColumnElement[bool]:
         """Rows that have this value."""
         return self.attribute.is_(None) if value is None else self.attribute == value
 
 
-def after(terms: Sequence[SortTerm], values: Sequence[Any]) -> ColumnElement[bool]:
-    """Rows that come after one with these values.
+def ranges(
+    terms: Sequence[SortTerm], values: Sequence[Any], *, inclusive: bool, by_rows: bool
+) -> Sequence[ColumnElement[bool]]:
+    """Rows that come after one with these values, or with it, as ranges that have nothing in common, in their order.
 
-    Where all columns run the same way and none is empty it is one comparison of rows, which an index over them answers
-    at once; otherwise the same is spelled out column by column.
+    Each is one stretch of an index over the columns. Together with OR they are none: PostgreSQL and SQLite both read such
+    an index from its start and throw away what comes before.
+
+    Args:
+        terms: The order.
+        values: One for each term.
+        inclusive: Whether the row with these values belongs to them.
+        by_rows: Whether the database finds a whole row in an index, as PostgreSQL does. Then a single comparison is
+            enough where all columns run the same way and none may be empty. SQLite looks at the first column alone, and
+            reads all rows that have the same value there.
     """
-    if len({term.descending for term in terms}) == 1 and not any(term.nullable for term in terms):
+    if by_rows and len({term.descending for term in terms}) == 1 and not any(term.nullable for term in terms):
         row = tuple_(*(term.attribute for term in terms))
         edge = tuple_(*(literal(value, term.attribute.type) for term, value in zip(terms, values, strict=True)))
-        return row < edge if terms[0].descending else row > edge
-    alternatives: list[ColumnElement[bool]] = []
-    for place, (term, value) in enumerate(zip(terms, values, strict=True)):
-        beyond = term.after(value)
-        if beyond is not None:
-            before = zip(terms[:place], values[:place], strict=True)
-            alternatives.append(and_(*(earlier.same(known) for earlier, known in before), beyond))
-    # Implied by the alternatives, and what an index on the first column can begin with.
-    first = terms[0].after(values[0])
-    start = or_(first, terms[0].same(values[0])) if first is not None else terms[0].same(values[0])
-    return and_(start, or_(*alternatives)) if alternatives else false()
+        if terms[0].descending:
+            return [row <= edge if inclusive else row < edge]
+        return [row >= edge if inclusive else row > edge]
+    same = [term.same(value) for term, value in zip(terms, values, strict=True)]
+    found = [and_(*same)] if inclusive else []
+    for place in reversed(range(len(terms))):
+        found += [and_(*same[:place], further) for further in terms[place].beyond(values[place])]
+    return found
 
 
 def parsed(terms: Sequence[SortTerm], values: Sequence[Any]) -> list[Any]:

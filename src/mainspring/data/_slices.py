@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, and_, or_
+from sqlalchemy import ColumnElement, Select, select, union_all
 
 from ._cursors import Position
-from ._keyset import SortTerm, after
+from ._keyset import SortTerm, ranges
 from ._listing import CursorQuery, PageQuery
 
 
@@ -56,19 +56,32 @@ def numbered(statement: Select[Any], query: PageQuery[Any]) -> Select[Any]:
     return ordered.offset((query.page - 1) * query.page_size).limit(query.page_size)
 
 
-def from_cursor(statement: Select[Any], query: CursorQuery[Any]) -> Select[Any]:
+def from_cursor(
+    statement: Select[Any], query: CursorQuery[Any], *, key: ColumnElement[Any], by_rows: bool
+) -> Select[Any]:
     """The statement for a page by cursor, with one row more, which tells whether there is another page.
 
     A page that lies before its edge is read backwards.
+
+    Args:
+        statement: Selects all rows of the list, without loader options.
+        query: What was asked for.
+        key: The primary key.
+        by_rows: As for `ranges`.
     """
-    terms = _direction(query)
+    ordering = [term.ordering() for term in _direction(query)]
+    size = query.page_size + 1
     if query.position is not None:
-        values = query.position.values
-        beyond = after(terms, values)
-        if query.position.inclusive:
-            beyond = or_(beyond, and_(*(term.same(value) for term, value in zip(terms, values, strict=True))))
-        statement = statement.where(beyond)
-    return statement.order_by(*(term.ordering() for term in terms)).limit(query.page_size + 1)
+        position = query.position
+        pieces = ranges(_direction(query), position.values, inclusive=position.inclusive, by_rows=by_rows)
+        if len(pieces) == 1:
+            statement = statement.where(*pieces)
+        else:
+            # A page from the start of each range, and then the first page of them all.
+            keys = statement.with_only_columns(key)
+            starts = (keys.where(piece).order_by(*ordering).limit(size).subquery() for piece in pieces)
+            statement = statement.where(key.in_(union_all(*map(select, starts))))
+    return statement.order_by(*ordering).limit(size)
 
 
 def cut[M](rows: Sequence[M], query: CursorQuery[Any], *, total: int | None) -> CursorSlice[M]:

@@ -148,7 +148,10 @@ class Store[M: Base]:
             found = await self._all(numbered(self._rows(*query.criteria), query))
             return NumberedSlice(found, total, query.page, query.page_size)
         counted = await self.count(*query.criteria) if query.total else None
-        return cut(await self._all(from_cursor(self._rows(*query.criteria), query)), query, total=counted)
+        narrowed = self._narrowed(select(self.model).where(*query.criteria))
+        by_rows = self.session.get_bind().dialect.name == "postgresql"
+        statement = from_cursor(narrowed, query, key=self.key, by_rows=by_rows).options(*self.loads)
+        return cut(await self._all(statement), query, total=counted)
 
     async def stream(
         self, *criteria: ColumnElement[bool], order_by: Sequence[Order] = (), batch: int = _STREAM_BATCH
