@@ -261,6 +261,13 @@ class TestRefusals:
                 await copy_rows(session, Part, [{"code": "a", "pin": 1234}])
         assert refused.value.message == "Row 1, pin: the value cannot be stored."
 
+    @pytest.mark.databases("postgresql")
+    async def test_do_not_tell_a_value_beside_what_is_confidential_either(self, database):
+        async with database.write() as session:
+            with pytest.raises(ValidationFailed) as refused:
+                await copy_rows(session, Part, [{"code": "a", "pin": "x", "bin_id": "not a uuid"}])
+        assert refused.value.message == "Row 1: a value is not of its column's type."
+
     async def test_name_the_row_whose_unique_value_is_taken(self, database):
         rows = [{"name": str(number)} for number in range(3_000)] + [{"name": "17"}, {"name": "18"}]
         async with database.write() as session:

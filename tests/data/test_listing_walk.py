@@ -6,8 +6,6 @@ import asyncio
 import itertools
 import random
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 import pytest
@@ -119,30 +117,21 @@ async def plants(fresh_database) -> set[int]:
     return set(range(0, ROWS, 2))
 
 
-@asynccontextmanager
-async def disturbed(database: Any) -> AsyncIterator[Counter[str]]:
-    """While the block runs, rows all over the list go, and new ones come, in transactions of their own."""
-    chance = random.Random(5)
-    done: Counter[str] = Counter()
-    leaving = iter(chance.sample(range(1, ROWS, 2), ROWS // 2))
-    coming = itertools.count(ROWS)
+class Disturbance:
+    """Takes rows all over the list away, and brings new ones, in transactions of their own."""
 
-    async def disturb() -> None:
-        while gone := list(itertools.islice(leaving, 40)):
-            new = [plant(number, chance) for number in itertools.islice(coming, 40)]
-            async with database.write() as session:
-                await session.execute(delete(Plant).where(Plant.id.in_(gone)))
-                await session.execute(insert(Plant), new)
-            done.update(deleted=len(gone), inserted=len(new))
-            await asyncio.sleep(0)
+    def __init__(self, database: Any) -> None:
+        self._database = database
+        self._chance = random.Random(5)
+        self._leaving = iter(self._chance.sample(range(1, ROWS, 2), ROWS // 2))
+        self._coming = itertools.count(ROWS)
 
-    task = asyncio.create_task(disturb())
-    try:
-        yield done
-    finally:
-        task.cancel()
-        # Its end, or that it was cancelled; anything else is a defect of the test.
-        assert isinstance((await asyncio.gather(task, return_exceptions=True))[0], None | asyncio.CancelledError)
+    async def __call__(self) -> None:
+        gone = list(itertools.islice(self._leaving, 100))
+        new = [plant(number, self._chance) for number in itertools.islice(self._coming, 100)]
+        async with self._database.write() as session:
+            assert (await session.execute(delete(Plant).where(Plant.id.in_(gone)))).rowcount == 100
+            await session.execute(insert(Plant), new)
 
 
 async def pages(client: Any, sort: str, *, cursor: str | None = None, to: str = "next_cursor", size: int = 250) -> Any:
@@ -159,27 +148,32 @@ async def pages(client: Any, sort: str, *, cursor: str | None = None, to: str = 
 @pytest.mark.parametrize("sort", WALKED)
 @pytest.mark.parametrize("back", [False, True], ids=["forwards", "backwards"])
 async def test_every_row_that_stays_is_shown_once_and_none_twice(client, fresh_database, plants, sort, back):
-    cursor = None
+    cursor, last = None, []
     if back:
         async for page in pages(client, sort, size=1_000):
-            cursor = page["previous_cursor"]
-            last = [item["id"] for item in page["items"]]
-    seen: Counter[int] = Counter(last if back else ())
-    async with disturbed(fresh_database) as done:
-        async for page in pages(client, sort, cursor=cursor, to="previous_cursor" if back else "next_cursor"):
-            seen.update(item["id"] for item in page["items"])
+            cursor, last = page["previous_cursor"], page["items"]
+    disturb = Disturbance(fresh_database)
+    seen = Counter(item["id"] for item in last)
+    changes: list[asyncio.Task[None]] = []
+    async for page in pages(client, sort, cursor=cursor, to="previous_cursor" if back else "next_cursor"):
+        seen.update(item["id"] for item in page["items"])
+        await asyncio.gather(*changes)
+        # It runs while the next page is read.
+        changes = [asyncio.create_task(disturb())]
+    await asyncio.gather(*changes)
     assert [number for number, times in seen.items() if times > 1] == []
     assert plants - seen.keys() == set()
-    assert min(done["deleted"], done["inserted"]) >= 400
 
 
 async def test_numbered_pages_miss_and_repeat_rows_under_the_same_changes(client, fresh_database, plants):
     seen: Counter[int] = Counter()
-    async with disturbed(fresh_database):
-        for number in range(1, ROWS // 200 + 1):
-            found = await client.get("/numbered", params={"sort": "grade", "page": number, "page_size": 200})
-            seen.update(item["id"] for item in found.json()["items"])
-    assert plants - seen.keys() or max(seen.values()) > 1
+    disturb = Disturbance(fresh_database)
+    for number in range(1, ROWS // 250 + 1):
+        found = await client.get("/numbered", params={"sort": "grade", "page": number, "page_size": 250})
+        seen.update(item["id"] for item in found.json()["items"])
+        await disturb()
+    assert plants - seen.keys()
+    assert max(seen.values()) > 1
 
 
 async def work(session: Any, query: CursorQuery[Plant]) -> int:

@@ -55,7 +55,7 @@ class SortTerm:
 def ranges(
     terms: Sequence[SortTerm], values: Sequence[Any], *, inclusive: bool, by_rows: bool
 ) -> Sequence[ColumnElement[bool]]:
-    """Rows that come after one with these values, or with it, as ranges that have nothing in common, in their order.
+    """Rows that come after one with these values, or with it, as ranges that have nothing in common.
 
     Each is one stretch of an index over the columns. Together with OR they are none: PostgreSQL and SQLite both read such
     an index from its start and throw away what comes before.
@@ -64,21 +64,39 @@ def ranges(
         terms: The order.
         values: One for each term.
         inclusive: Whether the row with these values belongs to them.
-        by_rows: Whether the database finds a whole row in an index, as PostgreSQL does. Then a single comparison is
-            enough where all columns run the same way and none may be empty. SQLite looks at the first column alone, and
-            reads all rows that have the same value there.
+        by_rows: Whether the database finds a whole row in an index, as PostgreSQL does. Then one comparison stands for all
+            columns at the end that run the same way. SQLite looks at the first column alone, and reads all rows that have
+            the same value there.
     """
-    if by_rows and len({term.descending for term in terms}) == 1 and not any(term.nullable for term in terms):
-        row = tuple_(*(term.attribute for term in terms))
-        edge = tuple_(*(literal(value, term.attribute.type) for term, value in zip(terms, values, strict=True)))
-        if terms[0].descending:
-            return [row <= edge if inclusive else row < edge]
-        return [row >= edge if inclusive else row > edge]
     same = [term.same(value) for term, value in zip(terms, values, strict=True)]
-    found = [and_(*same)] if inclusive else []
-    for place in reversed(range(len(terms))):
+    start = _same_way(terms, values) if by_rows else len(terms)
+    found: list[ColumnElement[bool]] = []
+    if start < len(terms):
+        found.append(and_(*same[:start], _compared(terms[start:], values[start:], inclusive=inclusive)))
+        # A comparison of rows is neither true nor false where it meets nothing, and in an ascending order that comes last.
+        behind = [place for place in range(start, len(terms)) if terms[place].nullable and not terms[place].descending]
+        found += [and_(*same[:place], terms[place].same(None)) for place in behind]
+    elif inclusive:
+        found.append(and_(*same))
+    for place in reversed(range(start)):
         found += [and_(*same[:place], further) for further in terms[place].beyond(values[place])]
     return found
+
+
+def _same_way(terms: Sequence[SortTerm], values: Sequence[Any]) -> int:
+    """Where the columns begin that run the same way as the last one, and have values."""
+    start = len(terms)
+    while start and values[start - 1] is not None and terms[start - 1].descending is terms[-1].descending:
+        start -= 1
+    return start
+
+
+def _compared(terms: Sequence[SortTerm], values: Sequence[Any], *, inclusive: bool) -> ColumnElement[bool]:
+    row = tuple_(*(term.attribute for term in terms))
+    edge = tuple_(*(literal(value, term.attribute.type) for term, value in zip(terms, values, strict=True)))
+    if terms[0].descending:
+        return row <= edge if inclusive else row < edge
+    return row >= edge if inclusive else row > edge
 
 
 def parsed(terms: Sequence[SortTerm], values: Sequence[Any]) -> list[Any]:

@@ -64,7 +64,7 @@ async def copy_rows[M: Base](
         plan = feed.plan
         if await may_copy(connection, plan):
             names = [column.name for column in plan.columns]
-            await send(connection, plan.table.name, names, batches, schema=plan.table.schema)
+            await send(connection, plan.table.name, names, batches, schema=plan.table.schema, discreet=plan.discreet)
         else:
             async with source_of(connection, plan, batches) as source:
                 await insert_from(connection, plan, source)

@@ -59,6 +59,8 @@ class Plan[M: Base]:
                 else:
                     made[column] = _maker(column)
         self.columns: tuple[Column[Any], ...] = (*given.values(), *constant, *made)
+        self.discreet = any(map(is_confidential, self.columns))
+        """Whether a value of these columns is nobody's business."""
         self._given = [_Values(name, column, dialect) for name, column in given.items()]
         self._constant = [_Values(c.key, c, dialect).one(value) for c, value in constant.items()]
         self._made = [(_Values(c.key, c, dialect), make) for c, make in made.items()]

@@ -33,7 +33,7 @@ def _at(index: int, says: str, column: str = "") -> FieldError:
 
 
 @contextmanager
-def refusals(statement: str) -> Iterator["Sent"]:
+def refusals(statement: str, *, discreet: bool) -> Iterator["Sent"]:
     """Within the block, what a driver raises that is used without SQLAlchemy is raised as SQLAlchemy's unit of work would
     have raised it, with the row in question named where it is known.
     """
@@ -43,7 +43,7 @@ def refusals(statement: str) -> Iterator["Sent"]:
             try:
                 yield sent
             except Exception as error:
-                _raise_as_database_error(error, statement, sent)
+                _raise_as_database_error(error, statement, sent, discreet=discreet)
                 raise
     except MainspringError as error:
         if error is sent.failure:
@@ -79,7 +79,7 @@ class Sent:
         return int(line[1]) - 1 if line else None
 
 
-def _raise_as_database_error(error: Exception, statement: str, sent: Sent) -> None:
+def _raise_as_database_error(error: Exception, statement: str, sent: Sent, *, discreet: bool) -> None:
     if error is sent.failure or isinstance(error, DBAPIError | MainspringError):
         return
     code = _code(error)
@@ -90,7 +90,8 @@ def _raise_as_database_error(error: Exception, statement: str, sent: Sent) -> No
         raise kind(statement, None, error) from error
     if isinstance(error, TypeError | ValueError | ArithmeticError | sqlite3.ProgrammingError):
         # The driver could not encode the row it took last.
-        raise bad_row(sent.rows - 1, f"a value is not of its column's type ({error}).") from error
+        why = "" if discreet else f" ({error})"
+        raise bad_row(sent.rows - 1, f"a value is not of its column's type{why}.") from error
 
 
 def _code(error: Any) -> str:

@@ -22,8 +22,17 @@ async def send(
     batches: AsyncIterator[Columns],
     *,
     schema: str | None = None,
+    discreet: bool,
 ) -> None:
     """Insert all rows within the connection's transaction, which must have begun.
+
+    Args:
+        connection: To the database.
+        table: Its name.
+        columns: Their names.
+        batches: Values for them.
+        schema: Of the table, where it is not the search path's.
+        discreet: Whether the driver's words about a value must not be told.
 
     Raises:
         ValidationFailed: A value cannot be encoded.
@@ -32,7 +41,7 @@ async def send(
     driver = (await connection.get_raw_connection()).driver_connection
     assert driver is not None
     if connection.dialect.name == "postgresql":
-        with span("COPY", table=table), refusals(f"COPY {table}") as sent:
+        with span("COPY", table=table), refusals(f"COPY {table}", discreet=discreet) as sent:
             rows = _one_by_one(batches, sent)
             try:
                 await driver.copy_records_to_table(table, records=rows, columns=columns, schema_name=schema)
@@ -46,7 +55,7 @@ async def send(
         names, marks = ", ".join(map(quote, columns)), ", ".join("?" * len(columns))
         target = f"{quote(schema)}.{quote(table)}" if schema else quote(table)
         statement = f"INSERT INTO {target} ({names}) VALUES ({marks})"  # noqa: S608 -- names, quoted
-        with span("INSERT many", table=table), refusals(statement) as sent:
+        with span("INSERT many", table=table), refusals(statement, discreet=discreet) as sent:
             await _execute_many(driver, statement, batches, sent)
 
 

@@ -61,7 +61,7 @@ async def source_of(
             return
     name = await _create(connection, plan)
     names = [*(column.name for column in plan.columns), _NUMBER]
-    await send(connection, name, names, _numbered(held, batches), schema=_temporary(connection))
+    await send(connection, name, names, _numbered(held, batches), schema=_temporary(connection), discreet=plan.discreet)
     columns = (column(each.name, each.type) for each in plan.columns)
     yield Source(table(name, *columns, column(_NUMBER, BigInteger)).alias("bulk"))
     await connection.exec_driver_sql(f"DROP TABLE {_quoted(connection, name)}")
