@@ -73,7 +73,7 @@ async def table(title: str, ways: Ways, rounds: int, prepare: Callable[[], Await
 
 
 def memory(sizes: list[int]) -> str:
-    """Most memory of a process that copies so many rows out of a generator, beyond what it has before the first row."""
+    """The most memory that a process takes which copies so many rows out of a generator."""
     peaks = [float(run_apart("bench.bulk_memory", str(size))) for size in sizes]
     lines = [f"| {size:,} | {peak:.1f} |" for size, peak in zip(sizes, peaks, strict=True)]
     flat = "yes" if max(peaks) <= peaks[0] * FLAT else "NO"

@@ -1,9 +1,9 @@
 """`python -m bench.bulk_memory ROWS`: copy so many rows out of an asynchronous generator, and print the most MiB it took."""
 
 import asyncio
-import resource
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 from bench.bulk_ways import Item, Row, row
 from bench.servers import postgresql
@@ -27,4 +27,6 @@ async def copy(count: int) -> None:
 
 if __name__ == "__main__":
     asyncio.run(copy(int(sys.argv[1])))
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    # Not `ru_maxrss`, which a process inherits from the one that started it.
+    (peak,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    print(int(peak.split()[1]) / 1024)
