@@ -21,6 +21,7 @@ from ._audit_trail import (
 )
 from ._backfill import backfill
 from ._base import Base, Identified, SoftDeleted, Timestamped, Versioned, relationship
+from ._bulk import BulkChange, copy_rows, nested, update_rows, upsert_rows
 from ._constraints import RAISES
 from ._database import Database, PoolUsage, database_resource
 from ._dependencies import FreshReadSession, ReadSession, SerializableSession, WriteSession, database_of
@@ -73,6 +74,7 @@ __all__ = [
     "AuditTrailSettings",
     "Audited",
     "Base",
+    "BulkChange",
     "ConnectionLimits",
     "CursorQuery",
     "CursorSlice",
@@ -128,6 +130,7 @@ __all__ = [
     "audit_trail_router",
     "audited_in_bulk",
     "backfill",
+    "copy_rows",
     "create_tables",
     "current_actor",
     "database_of",
@@ -139,6 +142,7 @@ __all__ = [
     "idempotency_module",
     "idempotent",
     "including_deleted",
+    "nested",
     "outbox_module",
     "record_queries",
     "relationship",
@@ -149,5 +153,7 @@ __all__ = [
     "session_tenant",
     "tenant_models",
     "translated",
+    "update_rows",
+    "upsert_rows",
     "utc_now",
 ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import ColumnElement, and_, false, literal, or_, tuple_
+from sqlalchemy import ColumnElement, and_, literal, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
 from mainspring.errors import InvalidCursor
@@ -40,41 +40,67 @@ class SortTerm:
             return ordered
         return ordered.nulls_first() if self.descending else ordered.nulls_last()
 
-    def after(self, value: Any) -> ColumnElement[bool] | None:
-        """Rows that come after this value in this column alone; None where none can."""
+    def beyond(self, value: Any) -> Sequence[ColumnElement[bool]]:
+        """Rows that come after this value in this column alone, as ranges in their order; none where none can."""
         if value is None:
-            return self.attribute.is_not(None) if self.descending else None
-        beyond = self.attribute < value if self.descending else self.attribute > value
-        return or_(beyond, self.attribute.is_(None)) if self.nullable and not self.descending else beyond
+            return [self.attribute.is_not(None)] if self.descending else []
+        further = self.attribute < value if self.descending else self.attribute > value
+        return [further, self.attribute.is_(None)] if self.nullable and not self.descending else [further]
 
     def same(self, value: Any) -> ColumnElement[bool]:
         """Rows that have this value."""
         return self.attribute.is_(None) if value is None else self.attribute == value
 
 
-def after(terms: Sequence[SortTerm], values: Sequence[Any]) -> ColumnElement[bool]:
-    """Rows that come after one with these values.
+def ranges(
+    terms: Sequence[SortTerm], values: Sequence[Any], *, inclusive: bool, by_rows: bool
+) -> Sequence[ColumnElement[bool]]:
+    """Rows that come after one with these values, or with it, as ranges that have nothing in common.
 
-    Where all columns run the same way and none is empty it is one comparison of rows, which an index over them answers
-    at once; otherwise the same is spelled out column by column.
+    Each is one stretch of an index over the columns. Together with OR they are none: PostgreSQL and SQLite both read such
+    an index from its start and throw away what comes before.
+
+    Args:
+        terms: The order.
+        values: One for each term.
+        inclusive: Whether the row with these values belongs to them.
+        by_rows: Whether the database finds a whole row in an index, as PostgreSQL does. Then one comparison stands for all
+            columns at the end that run the same way. SQLite looks at the first column alone, and reads all rows that have
+            the same value there.
     """
-    if len({term.descending for term in terms}) == 1 and not any(term.nullable for term in terms):
-        row = tuple_(*(term.attribute for term in terms))
-        edge = tuple_(*(_literal(value, term) for term, value in zip(terms, values, strict=True)))
-        return row < edge if terms[0].descending else row > edge
-    alternatives: list[ColumnElement[bool]] = []
-    for place, (term, value) in enumerate(zip(terms, values, strict=True)):
-        beyond = term.after(value)
-        if beyond is not None:
-            before = zip(terms[:place], values[:place], strict=True)
-            alternatives.append(and_(*(earlier.same(known) for earlier, known in before), beyond))
-    # Implied by the alternatives, and what an index on the first column can begin with.
-    first = terms[0].after(values[0])
-    start = or_(first, terms[0].same(values[0])) if first is not None else terms[0].same(values[0])
-    return and_(start, or_(*alternatives)) if alternatives else false()
+    same = [term.same(value) for term, value in zip(terms, values, strict=True)]
+    start = _same_way(terms, values) if by_rows else len(terms)
+    found: list[ColumnElement[bool]] = []
+    if start < len(terms):
+        found.append(and_(*same[:start], _compared(terms[start:], values[start:], inclusive=inclusive)))
+        # A comparison of rows is neither true nor false where it meets nothing, and in an ascending order that comes last.
+        behind = [place for place in range(start, len(terms)) if terms[place].nullable and not terms[place].descending]
+        found += [and_(*same[:place], terms[place].same(None)) for place in behind]
+    elif inclusive:
+        found.append(and_(*same))
+    for place in reversed(range(start)):
+        found += [and_(*same[:place], further) for further in terms[place].beyond(values[place])]
+    return found
+
+
+def _same_way(terms: Sequence[SortTerm], values: Sequence[Any]) -> int:
+    """Where the columns begin that run the same way as the last one, and have values."""
+    start = len(terms)
+    while start and values[start - 1] is not None and terms[start - 1].descending is terms[-1].descending:
+        start -= 1
+    return start
+
+
+def _compared(terms: Sequence[SortTerm], values: Sequence[Any], *, inclusive: bool) -> ColumnElement[bool]:
+    row = tuple_(*(term.attribute for term in terms))
+    edge = tuple_(*(_literal(value, term) for term, value in zip(terms, values, strict=True)))
+    if terms[0].descending:
+        return row <= edge if inclusive else row < edge
+    return row >= edge if inclusive else row > edge
 
 
 def _literal(value: Any, term: SortTerm) -> ColumnElement[Any]:
+    # A plan brings the placeholder for it.
     return value if isinstance(value, ColumnElement) else literal(value, term.attribute.type)
 
 

@@ -15,7 +15,7 @@ from ._keyset import SortTerm
 from ._listing import CursorQuery
 from ._planning import LIMIT, Narrow, Order, by_key, limited, order_form
 from ._plans import Row
-from ._slices import CursorSlice, cut, from_cursor, planned_cursor
+from ._slices import CursorSlice, Way, cut, from_cursor, planned_cursor
 
 
 class Source(Protocol):
@@ -23,6 +23,10 @@ class Source(Protocol):
 
     model: Any
     key: ColumnElement[Any]
+
+    @property
+    def way(self) -> Way:
+        """How pages are read on its database."""
 
     async def columns(
         self, names: tuple[str, ...], form: Hashable, narrow: Narrow, values: Mapping[str, Any]
@@ -87,12 +91,14 @@ class Projection[O: BaseModel]:
         def value(row: Row, term: SortTerm) -> Any:
             return row[place[term.attribute.key]]
 
-        plan = planned_cursor(query)
+        plan = planned_cursor(query, self._store.way)
         found = None
         if plan is not None:
             found = await self._store.columns(columns, plan.form, plan.narrow, plan.values)
         if found is None:
-            found = await self._select(columns, lambda statement: from_cursor(statement.where(*query.criteria), query))
+            found = await self._select(
+                columns, lambda statement: from_cursor(statement.where(*query.criteria), query, self._store.way)
+            )
         page = cut(found, query, total=total, value=value)
         items = [self._made(row) for row in page.items]
         return CursorSlice(items, page.next_cursor, page.previous_cursor, page.total)

@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Integer, Select, and_, or_
+from sqlalchemy import ColumnElement, Integer, Select, select, union_all
 
 from mainspring.errors import InvalidCursor
 
 from ._cursors import FOREIGN, Position
-from ._keyset import SortTerm, after
+from ._keyset import SortTerm, ranges
 from ._listing import CursorQuery, PageQuery
 from ._planning import LIMIT, Narrow, placeholder
 
@@ -74,13 +74,31 @@ def numbered(statement: Select[Any], query: PageQuery[Any]) -> Select[Any]:
     return ordered.offset((query.page - 1) * query.page_size).limit(query.page_size)
 
 
-def from_cursor(statement: Select[Any], query: CursorQuery[Any]) -> Select[Any]:
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a page is read on one database.
+
+    Attributes:
+        key: The primary key.
+        by_rows: Whether the database finds a whole row in an index; as for `ranges`.
+    """
+
+    key: ColumnElement[Any]
+    by_rows: bool
+
+
+def from_cursor(statement: Select[Any], query: CursorQuery[Any], way: Way) -> Select[Any]:
     """The statement for a page by cursor, with one row more, which tells whether there is another page.
 
     A page that lies before its edge is read backwards.
+
+    Args:
+        statement: Selects all rows of the list, without loader options.
+        query: What was asked for.
+        way: How the database is asked.
     """
     values = () if query.position is None else query.position.values
-    return _walk(statement, query, values, query.page_size + 1)
+    return _walk(statement, query, way, values=values, limit=query.page_size + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +116,7 @@ class PlannedPage:
     values: Mapping[str, Any]
 
 
-def planned_cursor(query: CursorQuery[Any]) -> PlannedPage | None:
+def planned_cursor(query: CursorQuery[Any], way: Way) -> PlannedPage | None:
     """How to read a page by a plan; None where its text depends on the values of its filters."""
     if query.template is None:
         return None
@@ -113,20 +131,29 @@ def planned_cursor(query: CursorQuery[Any]) -> PlannedPage | None:
     empty = None if position is None else (position.inclusive, tuple(value is None for value in edge))
 
     def narrow(statement: Select[Any]) -> Select[Any]:
-        return _walk(statement.where(*template.criteria()), query, marks, placeholder(LIMIT, Integer()))
+        return _walk(
+            statement.where(*template.criteria()), query, way, values=marks, limit=placeholder(LIMIT, Integer())
+        )
 
     values = {f"edge_{place}": value for place, value in enumerate(edge)}
     return PlannedPage((template.form, order, empty), narrow, {**template.values, **values, LIMIT: query.page_size + 1})
 
 
-def _walk(statement: Select[Any], query: CursorQuery[Any], values: Sequence[Any], limit: Any) -> Select[Any]:
+def _walk(
+    statement: Select[Any], query: CursorQuery[Any], way: Way, *, values: Sequence[Any], limit: Any
+) -> Select[Any]:
     terms = _direction(query)
+    ordering = [term.ordering() for term in terms]
     if query.position is not None:
-        beyond = after(terms, values)
-        if query.position.inclusive:
-            beyond = or_(beyond, and_(*(term.same(value) for term, value in zip(terms, values, strict=True))))
-        statement = statement.where(beyond)
-    return statement.order_by(*(term.ordering() for term in terms)).limit(limit)
+        pieces = ranges(terms, values, inclusive=query.position.inclusive, by_rows=way.by_rows)
+        if len(pieces) == 1:
+            statement = statement.where(*pieces)
+        else:
+            # A page from the start of each range, and then the first page of them all.
+            keys = statement.with_only_columns(way.key)
+            starts = (keys.where(piece).order_by(*ordering).limit(limit).subquery() for piece in pieces)
+            statement = statement.where(way.key.in_(union_all(*map(select, starts))))
+    return statement.order_by(*ordering).limit(limit)
 
 
 def of_attributes(row: Any, term: SortTerm) -> Any:

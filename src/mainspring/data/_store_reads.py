@@ -18,7 +18,7 @@ from ._planning import LIMIT, Narrow, Order, Shape, by_key, limited, order_form,
 from ._plans import Row
 from ._projection import Projection
 from ._session import AsyncReadSession
-from ._slices import CursorSlice, NumberedSlice, cut, from_cursor, numbered, owned, planned_cursor
+from ._slices import CursorSlice, NumberedSlice, Way, cut, from_cursor, numbered, owned, planned_cursor
 from ._soft_delete import including_deleted
 from ._tenancy import may_read_directly
 
@@ -135,10 +135,11 @@ class StoreReads[M: Base]:
             return NumberedSlice(found, total, query.page, query.page_size)
         query = self.bound(query)
         counted = await self.count(*query.criteria) if query.total else None
-        plan = planned_cursor(query)
+        plan = planned_cursor(query, self.way)
         rows = await self._directly(plan.form, plan.narrow, plan.values) if plan is not None else None
         if rows is None:
-            rows = await self._all(from_cursor(self._rows(*query.criteria), query))
+            narrowed = self._narrowed(select(self.model).where(*query.criteria))
+            rows = await self._all(from_cursor(narrowed, query, self.way).options(*self.loads))
         return cut(rows, query, total=counted)
 
     async def stream(
@@ -179,6 +180,11 @@ class StoreReads[M: Base]:
             return None
         rows = await self.columns(attribute_names(self.model), form, narrow, values)
         return None if rows is None else entities(self.model, rows, self.session)
+
+    @property
+    def way(self) -> Way:
+        """How pages are read on the session's database. For projections."""
+        return Way(self.key, by_rows=self.session.get_bind().dialect.name == "postgresql")
 
     def bound(self, query: CursorQuery[M]) -> CursorQuery[M]:
         """The query, with cursors that belong to this store's rows. For projections."""

@@ -57,7 +57,7 @@ async def upsert[M: Base](
     statement = new.on_conflict_do_update(
         index_elements=unique,
         index_where=where,
-        set_=_changes(mapper, new.excluded, [name for name in values if name not in on]),
+        set_=changes(mapper, new.excluded, [name for name in values if name not in on]),
         # A row that this store cannot see must not be changed through it either.
         where=visible(select(model)).whereclause,
     )
@@ -73,14 +73,15 @@ async def upsert[M: Base](
     return stored
 
 
-def _changes(mapper: Mapper[Any], excluded: Any, names: Sequence[str]) -> dict[str, Any]:
+def changes(mapper: Mapper[Any], excluded: Any, names: Sequence[str]) -> dict[str, Any]:
+    """What an existing row gets, by column: the values of the row in its way, and what the ORM would have filled in."""
     columns = {attribute.key: attribute.columns[0] for attribute in mapper.column_attrs}
-    changes = {columns[name].name: excluded[columns[name].name] for name in names}
+    changed = {columns[name].name: excluded[columns[name].name] for name in names}
     for name, column in columns.items():
         # The ORM would have filled in these.
         default: Any = column.onupdate
         if default is not None and name not in names:
-            changes[column.name] = default.arg(None) if default.is_callable else default.arg
+            changed[column.name] = default.arg(None) if default.is_callable else default.arg
     if issubclass(mapper.class_, Versioned):
-        changes["version"] = mapper.class_.version + 1
-    return changes
+        changed["version"] = mapper.class_.version + 1
+    return changed
