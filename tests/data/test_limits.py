@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, text
 
-from mainspring.data import ConnectionLimits, Database, Store
+from mainspring.data import ConnectionLimits, Database, Store, copy_rows
 from mainspring.errors import ConcurrentUpdate, DatabaseUnavailable, DeadlineExceeded
 
 pytestmark = pytest.mark.databases("postgresql")
@@ -65,6 +65,18 @@ async def test_a_transaction_in_which_nothing_happens_is_closed_and_its_place_is
             await session.execute(text("SELECT 1"))
     async with limited.read() as session:
         assert (await session.scalars(select(library.Author))).all() == []
+
+
+async def test_a_copy_of_many_rows_takes_the_time_it_needs_and_what_follows_does_not(limited, library):
+    async def slowly():
+        for number in range(4):
+            await asyncio.sleep(0.1)
+            yield {"name": f"author {number}"}
+
+    with pytest.raises(DeadlineExceeded):
+        async with limited.write() as session:
+            assert await copy_rows(session, library.Author, slowly(), batch=1) == 4
+            await session.execute(text("SELECT pg_sleep(5)"))
 
 
 async def test_plans_are_not_compiled(limited):

@@ -10,14 +10,19 @@ from sqlalchemy.orm import Mapped
 
 from mainspring.data import (
     Base,
+    ForeignTenant,
     Identified,
     Store,
     TenantMissing,
     TenantScoped,
     TenantStore,
     across_tenants,
+    copy_rows,
     for_tenant,
+    update_rows,
+    upsert_rows,
 )
+from mainspring.errors import AlreadyExists
 from mainspring.testing import Schema
 
 ADA, BOB = uuid4(), uuid4()
@@ -101,3 +106,33 @@ async def test_without_a_tenant_a_store_is_refused(database, slips):
 async def test_a_session_of_all_tenants_sees_all(database, slips):
     async with database.read() as session:
         assert sorted(await seen(Store(Slip, await across_tenants(session, "a test")))) == sorted([ADA, BOB])
+
+
+class TestManyRows:
+    async def test_have_to_be_said_to_be_the_tenants(self, database, slips):
+        async with database.write() as session:
+            await for_tenant(session, ADA)
+            for only in ({}, {"tenant_id": BOB}):
+                with pytest.raises(ForeignTenant, match="Many rows of Slip"):
+                    await copy_rows(session, Slip, [{"text": "x"}], only=only)
+            with pytest.raises(ForeignTenant):
+                await update_rows(session, Slip, [{"id": slips[BOB], "text": "mine"}])
+            assert await copy_rows(session, Slip, [{"text": "x"}], only={"tenant_id": ADA}) == 1
+
+    async def test_cannot_reach_another_tenants(self, database, slips):
+        async with database.write() as session:
+            await for_tenant(session, ADA)
+            rows = [{"id": slips[BOB], "text": "mine"}]
+            assert await update_rows(session, Slip, rows, only={"tenant_id": ADA}, missing="skip") == 0
+            with pytest.raises(AlreadyExists):
+                await upsert_rows(session, Slip, rows, on=["id"], only={"tenant_id": ADA})
+
+    async def test_are_refused_without_a_tenant(self, database):
+        with pytest.raises(TenantMissing):
+            async with database.write() as session:
+                await copy_rows(session, Slip, [{"text": "x"}], only={"tenant_id": ADA})
+
+    async def test_of_several_tenants_can_be_stored_across_them(self, database):
+        async with database.write() as session:
+            await across_tenants(session, "a test")
+            assert await copy_rows(session, Slip, [{"text": "x", "tenant_id": one} for one in (ADA, BOB)]) == 2

@@ -2,6 +2,7 @@
 
 from ._actors import Actor, act_as, acting_as, audit_reason, current_actor
 from ._audited import Audited
+from ._bulk import record_bulk_change
 from ._models import AuditEntry, AuditSeal
 from ._module import audit_trail_module
 from ._router import audit_trail_router
@@ -27,4 +28,5 @@ __all__ = [
     "audit_trail_router",
     "audited_in_bulk",
     "current_actor",
+    "record_bulk_change",
 ]

@@ -9,7 +9,7 @@ from mainspring.data._base import Base
 from mainspring.data._session import AsyncWriteSession
 
 from ._feed import BATCH, Feed
-from ._guards import BulkChange, guarded, refuse_reader
+from ._guards import BulkChange, guarded, refuse_reader, unhurried
 from ._rows import Progress, Rows
 from ._sending import send
 from ._source import insert_from, may_copy, source_of
@@ -64,7 +64,10 @@ async def copy_rows[M: Base](
         plan = feed.plan
         if await may_copy(connection, plan):
             names = [column.name for column in plan.columns]
-            await send(connection, plan.table.name, names, batches, schema=plan.table.schema, discreet=plan.discreet)
+            async with unhurried(connection):
+                await send(
+                    connection, plan.table.name, names, batches, schema=plan.table.schema, discreet=plan.discreet
+                )
         else:
             async with source_of(connection, plan, batches) as source:
                 await insert_from(connection, plan, source)

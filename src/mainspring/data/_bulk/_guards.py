@@ -5,8 +5,11 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from mainspring.data._base import Base
 from mainspring.data._session import AsyncReadSession, AsyncWriteSession
+from mainspring.data._tenancy import check_bulk
 
 type BulkGuard = Callable[[AsyncWriteSession, BulkChange], AbstractAsyncContextManager[None]]
 """What a class has as `__bulk_guard__`; see `BulkChange`."""
@@ -18,7 +21,8 @@ _GUARD = "__bulk_guard__"
 class BulkChange:
     """A bulk change of one model, as the guards of the model see it.
 
-    COPY, and updates out of a temporary table, raise none of the ORM's events. Whatever lives by those, an audit trail
+    COPY, and updates out of a temporary table, raise none of the ORM's events. Of `Audited` models they leave one entry,
+    and want a reason (`audit_reason`); those of `TenantScoped` models have to name the session's tenant in `only`. Whatever lives by those, an audit trail
     say, refuses bulk changes in a guard, or takes notice of them in the same unit of work. A model or a mixin has one as
     `__bulk_guard__`; those of all bases count, and none can be lost by another:
 
@@ -54,12 +58,37 @@ async def guarded(session: AsyncWriteSession, change: BulkChange) -> AsyncIterat
     begins the transaction, which the driver for PostgreSQL does no sooner than at a first statement of SQLAlchemy's, and
     COPY is none.
     """
+    check_bulk(session, change.model, change.only)
     async with session.begin_nested(), AsyncExitStack() as stack:
+        for guard in _everywhere:
+            await stack.enter_async_context(guard(session, change))
         for base in change.model.__mro__:
             if _GUARD in vars(base):
                 # By the class, so that a function comes out of `staticmethod`.
                 await stack.enter_async_context(getattr(base, _GUARD)(session, change))
         yield
+
+
+_everywhere: list[BulkGuard] = []
+
+
+def guard_everywhere(guard: BulkGuard) -> BulkGuard:
+    """Put a guard around the bulk changes of every model; for what decides by itself which ones concern it."""
+    _everywhere.append(guard)
+    return guard
+
+
+@asynccontextmanager
+async def unhurried(connection: AsyncConnection) -> AsyncIterator[None]:
+    """Within the block statements may take as long as they need: a COPY of millions of rows is one of them."""
+    if connection.dialect.name != "postgresql":
+        yield
+        return
+    lift = "SELECT current_setting('statement_timeout'), set_config('statement_timeout', '0', true)"
+    limit = (await connection.exec_driver_sql(lift)).one()[0]
+    yield
+    # Only here: after an error the transaction takes no statement, and undoing the savepoint brings the limit back.
+    await connection.exec_driver_sql("SELECT set_config('statement_timeout', $1, true)", (limit,))
 
 
 def refuse_reader(session: AsyncReadSession, model: type[Base]) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy import BigInteger, Column, FromClause, bindparam, cast, column, 
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import UserDefinedType
 
+from ._guards import unhurried
 from ._plan import Plan
 from ._rows import Columns
 from ._sending import send
@@ -61,9 +62,11 @@ async def source_of(
             return
     name = await _create(connection, plan)
     names = [*(column.name for column in plan.columns), _NUMBER]
-    await send(connection, name, names, _numbered(held, batches), schema=_temporary(connection), discreet=plan.discreet)
-    columns = (column(each.name, each.type) for each in plan.columns)
-    yield Source(table(name, *columns, column(_NUMBER, BigInteger)).alias("bulk"))
+    every, where = _numbered(held, batches), _temporary(connection)
+    async with unhurried(connection):
+        await send(connection, name, names, every, schema=where, discreet=plan.discreet)
+        columns = (column(each.name, each.type) for each in plan.columns)
+        yield Source(table(name, *columns, column(_NUMBER, BigInteger)).alias("bulk"))
     await connection.exec_driver_sql(f"DROP TABLE {_quoted(connection, name)}")
 
 

@@ -28,6 +28,23 @@ def keep_to_tenant(session_class: type[Session]) -> None:
     event.listen(session_class, "after_begin", tell_database)
 
 
+def check_bulk(session: AsyncSession, model: type[Base], only: Mapping[str, Any]) -> None:
+    """Refuse a change of many rows, which no event tells of, unless all of them are the session's tenant's.
+
+    Raises:
+        TenantMissing: The session has no tenant.
+        ForeignTenant: The rows are not said to be its own.
+    """
+    plain: type[Base] = model
+    if not issubclass(plain, TenantScoped):
+        return
+    scope = scope_of(session.sync_session)
+    if scope is None:
+        raise TenantMissing(model.__name__)
+    if scope.tenant is not None and only.get("tenant_id") != scope.tenant:
+        raise ForeignTenant(f"Many rows of {model.__name__} at once: say whose they are, only={{'tenant_id': …}}.")
+
+
 def may_read_directly(model: type[Base], only: Mapping[str, Any], session: AsyncSession) -> bool:
     """Whether a statement on a model that no session sees keeps to the session's tenant all the same: because it asks
     for its rows alone, and PostgreSQL need not be told.
