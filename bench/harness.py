@@ -29,6 +29,8 @@ class Case:
     path: str
     python: str = sys.executable
     environment: dict[str, str] = field(default_factory=dict)
+    script: Path | None = None
+    """Of wrk, for requests that are no plain GET."""
 
 
 @dataclass
@@ -113,7 +115,8 @@ def wrk(*options: str, path: str) -> str:
 
 
 def load(case: Case, seconds: int) -> tuple[float, float, int, int]:
-    text = wrk(f"-d{seconds}s", "--latency", path=case.path)
+    script = ["-s", str(case.script)] if case.script else []
+    text = wrk(f"-d{seconds}s", "--latency", *script, path=case.path)
     rps = float(re.search(r"Requests/sec:\s+([\d.]+)", text).group(1))
     amount, unit = re.search(r"99%\s+([\d.]+)(us|ms|s)", text).groups()
     requests = int(re.search(r"(\d+) requests in", text).group(1))

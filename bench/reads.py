@@ -2,6 +2,7 @@
 
 import asyncio
 from decimal import Decimal
+from pathlib import Path
 
 import asyncpg
 from sqlalchemy import func, insert, select
@@ -16,6 +17,10 @@ USUAL, STORE = "bench.apps.reads_usual:build", "bench.apps.reads_store:build"
 
 def main(*, rounds: int, seconds: int) -> None:
     asyncio.run(prepare())
+    add = Path(__file__).with_name("add_item.lua")
+    cases = [Case("the usual way", USUAL, "/items", script=add), Case("store", STORE, "/items", script=add)]
+    samples = measure(cases, rounds=rounds, seconds=seconds)
+    publish("reads_add", table("Adding one row", cases, samples, base=cases[0].name))
     for name, title, path, projected in (
         ("get", "Reading one row", f"/items/{KNOWN}", f"/projected/{KNOWN}"),
         ("list", "Reading twenty rows", "/items?limit=20", "/projected?limit=20"),
