@@ -18,7 +18,11 @@ USUAL, STORE = "bench.apps.reads_usual:build", "bench.apps.reads_store:build"
 def main(*, rounds: int, seconds: int) -> None:
     asyncio.run(prepare())
     add = Path(__file__).with_name("add_item.lua")
-    cases = [Case("the usual way", USUAL, "/items", script=add), Case("store", STORE, "/items", script=add)]
+    cases = [
+        Case("the usual way", USUAL, "/items", script=add),
+        Case("the usual way, all stages around it", STORE, "/plain", script=add),
+        Case("store, all stages around it", STORE, "/items", script=add),
+    ]
     samples = measure(cases, rounds=rounds, seconds=seconds)
     publish("reads_add", table("Adding one row", cases, samples, base=cases[0].name))
     for name, title, path, projected in (

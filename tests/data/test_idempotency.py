@@ -303,7 +303,7 @@ class TestFailing:
             raise RuntimeError("lost")
 
         with monkeypatch.context() as patched:
-            patched.setattr(_database, "complete", lost)
+            patched.setattr(_unit_of_work, "complete", lost)
             answer = await client.post("/authors", json={"name": "Ursula"}, headers=keyed())
             assert answer.status_code == 500
             assert "lost" not in answer.text

@@ -1,8 +1,7 @@
 """The database of a service, as a resource."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -18,8 +17,8 @@ from ._engine import ConnectionLimits, make_engine
 from ._readers import Readers, ReplicaReaders
 from ._reading import Reading
 from ._retrying import pause_after
-from ._session import AsyncWriteSession, complete
-from ._translate import translated
+from ._session import AsyncWriteSession
+from ._unit_of_work import UnitOfWork
 from ._url import database_url
 
 type _Bind = AsyncEngine | AsyncConnection
@@ -156,8 +155,7 @@ class Database:
             return self._readers.read()
         return self._replicas.read()
 
-    @asynccontextmanager
-    async def write(self, *, isolation: Isolation | None = None) -> AsyncIterator[AsyncWriteSession]:
+    def write(self, *, isolation: Isolation | None = None) -> UnitOfWork:
         """A unit of work: commits at the end of the block, rolls back when the block raises or is cancelled.
 
         Keep it short, and never wait for another service inside it: it holds a connection from its first statement on,
@@ -174,11 +172,7 @@ class Database:
             ConcurrentUpdate: Another transaction won.
             DatabaseUnavailable: No connection could be had, or the one in use was lost.
         """
-        with translated():
-            # Leaving the session rolls back what `complete` did not commit, also when this task is being cancelled.
-            async with self._writers(**self._bound(isolation)) as session:
-                yield session
-                await complete(session)
+        return UnitOfWork(self._writers(**self._bound(isolation)))
 
     async def run[T](
         self,

@@ -1,7 +1,7 @@
 """Sessions as dependencies of routes."""
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 from typing import Annotated
 
 from fastapi import Depends
@@ -12,6 +12,7 @@ from mainspring.kernel import Registry
 from ._database import Database, Isolation
 from ._session import AsyncReadSession, AsyncWriteSession
 from ._sticky import WROTE, ReadYourWrites
+from ._unit_of_work import UnitOfWork
 
 ANSWER_KEY = "mainspring.answer"
 """Where in the ASGI scope stands what commits a unit of work together with its answer, if anything does."""
@@ -40,33 +41,26 @@ def _read(connection: HTTPConnection, *, fresh: bool) -> AsyncReadSession:
     return reading.open()
 
 
-async def _write_session(connection: HTTPConnection) -> AsyncIterator[AsyncWriteSession]:
-    async with _unit_of_work(connection) as session:
-        yield session
-
-
-async def _serializable_session(connection: HTTPConnection) -> AsyncIterator[AsyncWriteSession]:
-    async with _unit_of_work(connection, "SERIALIZABLE") as session:
-        yield session
-
-
-@asynccontextmanager
-async def _unit_of_work(
-    connection: HTTPConnection, isolation: Isolation | None = None
-) -> AsyncIterator[AsyncWriteSession]:
-    unit = database_of(connection).write(isolation=isolation)
-    session = await unit.__aenter__()
-    try:
-        yield session
-    except BaseException as error:
-        # As `async with` would; written out, because below the unit of work may outlive this dependency.
-        if not await unit.__aexit__(type(error), error, error.__traceback__):
+def _writing(isolation: Isolation | None) -> Callable[[HTTPConnection], AsyncIterator[AsyncWriteSession]]:
+    async def unit_of_work(connection: HTTPConnection) -> AsyncIterator[AsyncWriteSession]:
+        unit = database_of(connection).write(isolation=isolation)
+        session = unit.open()
+        try:
+            yield session
+        except BaseException as error:
+            await unit.__aexit__(type(error), error, error.__traceback__)
             raise
-    else:
-        waiting = connection.scope.get(ANSWER_KEY)
-        if waiting is None or not waiting.hand_over(session, unit):
-            await unit.__aexit__(None, None, None)
-        connection.scope[WROTE] = True
+        await _end(connection, unit, session)
+
+    return unit_of_work
+
+
+async def _end(connection: HTTPConnection, unit: UnitOfWork, session: AsyncWriteSession) -> None:
+    """Commit, or leave it to what commits the answer along with it."""
+    waiting = connection.scope.get(ANSWER_KEY)
+    if waiting is None or not waiting.hand_over(session, unit):
+        await unit.__aexit__(None, None, None)
+    connection.scope[WROTE] = True
 
 
 ReadSession = Annotated[AsyncReadSession, Depends(_read_session)]
@@ -77,7 +71,7 @@ it.
 FreshReadSession = Annotated[AsyncReadSession, Depends(_fresh_read_session)]
 """A `ReadSession` that never reads from a replica: what has been committed, it sees."""
 
-WriteSession = Annotated[AsyncWriteSession, Depends(_write_session, scope="function")]
+WriteSession = Annotated[AsyncWriteSession, Depends(_writing(None), scope="function")]
 """The unit of work of one request: committed before the response starts, rolled back on any error.
 
 `scope="function"` is what makes the promise hold: with FastAPI's default the exit code, and so the commit, runs after
@@ -87,7 +81,7 @@ The trap: an error that is returned instead of raised (`return JSONResponse(stat
 to this dependency, and what was stored before it stays. Raise errors.
 """
 
-SerializableSession = Annotated[AsyncWriteSession, Depends(_serializable_session, scope="function")]
+SerializableSession = Annotated[AsyncWriteSession, Depends(_writing("SERIALIZABLE"), scope="function")]
 """A `WriteSession` whose work comes out as if no other ran beside it: SERIALIZABLE on PostgreSQL, where a conflict is 409;
 with `dependencies=[retried()]` the route is run again instead. `Audited` rows cannot be changed in it.
 """

@@ -6,7 +6,7 @@ from types import TracebackType
 from mainspring.errors import MainspringError
 
 from ._session import AsyncReadSession
-from ._translate import translation
+from ._translate import translated, translation
 
 
 class Reading:
@@ -33,15 +33,16 @@ class Reading:
     ) -> None:
         """Refuse changes that would be lost, give the connection back, translate what the database raised."""
         session = self._session
-        try:
-            if error is None and (session.new or session.dirty or session.deleted):
-                await session.flush()
-        finally:
-            if session.in_transaction():
-                await session.__aexit__(kind, error, traceback)
-            else:
-                # Nothing to wait for, so nothing to switch to: a third of what a session costs.
-                session.sync_session.close()
+        with translated():
+            try:
+                if error is None and (session.new or session.dirty or session.deleted):
+                    await session.flush()
+            finally:
+                if session.in_transaction():
+                    await session.__aexit__(kind, error, traceback)
+                else:
+                    # Nothing to wait for, so nothing to switch to: a third of what a session costs.
+                    session.sync_session.close()
         known = None if error is None else translation(error)
         if known is not None:
             if self._note is not None:
