@@ -30,7 +30,8 @@ class Case:
     python: str = sys.executable
     environment: dict[str, str] = field(default_factory=dict)
     script: Path | None = None
-    """Of wrk, for requests that are no plain GET."""
+    """Of wrk, for requests that are no plain GET; `ready` is then what answers one."""
+    ready: str = ""
 
 
 @dataclass
@@ -95,7 +96,7 @@ def wait_until_it_answers(case: Case) -> None:
     deadline = time.monotonic() + 20
     while True:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{PORT}{case.path}") as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{PORT}{case.ready or case.path}") as answer:
                 assert answer.status == 200
         except OSError:
             if time.monotonic() > deadline:

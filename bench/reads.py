@@ -20,7 +20,7 @@ def main(*, rounds: int, seconds: int) -> None:
     add = Path(__file__).with_name("add_item.lua")
     cases = [
         Case("the usual way", USUAL, "/items", script=add),
-        Case("the usual way, all stages around it", STORE, "/plain", script=add),
+        Case("the usual way, all stages around it", STORE, "/plain", script=add, ready="/items"),
         Case("store, all stages around it", STORE, "/items", script=add),
     ]
     samples = measure(cases, rounds=rounds, seconds=seconds)

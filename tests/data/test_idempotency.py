@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from sqlalchemy import MetaData, func, select
 
 from mainspring.app import create_app
-from mainspring.data import WriteSession, _database, idempotency_module, idempotent
+from mainspring.data import WriteSession, _unit_of_work, idempotency_module, idempotent
 from mainspring.data._idempotency._models import IdempotentAnswer
 from mainspring.kernel import Module
 from mainspring.settings import Settings
