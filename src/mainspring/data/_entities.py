@@ -38,6 +38,7 @@ def _is_plain_column(attribute: Any) -> bool:
     return len(attribute.columns) == 1 and isinstance(attribute.columns[0], Column) and not attribute.deferred
 
 
+@lru_cache(maxsize=1024)
 def attribute_names(model: type[Base]) -> tuple[str, ...]:
     """The attributes of its columns, in the order in which `entities` expects their values."""
     mapper: Mapper[Any] = inspect(model)

@@ -36,10 +36,16 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.astimezone(UTC)
 
     @override
+    def result_processor(self, dialect: Dialect, coltype: Any) -> Any:
+        """What turns a value of the driver into one of Python; nothing where the driver gives UTC already, since a list
+        reads two of these per row.
+        """
+        return None if dialect.driver == "asyncpg" else super().result_processor(dialect, coltype)
+
+    @override
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        # PostgreSQL's driver gives UTC already, and a list reads two of these per row.
-        if value is None or value.tzinfo is UTC:
-            return value
+        if value is None:
+            return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 

@@ -35,7 +35,7 @@ class Reading:
         session = self._session
         with translated():
             try:
-                if error is None and (session.new or session.dirty or session.deleted):
+                if error is None and (session.identity_map.check_modified() or session.new or session.deleted):
                     await session.flush()
             finally:
                 if session.in_transaction():
