@@ -32,6 +32,8 @@ class Member(Identified, ClubBase):
         UniqueConstraint("email", info={RAISES: EmailTaken}),
         UniqueConstraint("sponsor_id", "nick"),
         UniqueConstraint("card"),
+        # By convention its name has more than PostgreSQL's 63 bytes.
+        UniqueConstraint("a_name_that_is_rather_long_for_a_column", "another_name_that_is_no_shorter_than_it"),
         Index("ix_lower", "handle", unique=True),
         CheckConstraint("age >= 18", name="grown_up", info={RAISES: TooYoung}),
         CheckConstraint("age < 150", name="alive"),
@@ -44,10 +46,13 @@ class Member(Identified, ClubBase):
     age: Mapped[int] = mapped_column(default=30)
     sponsor_id: Mapped[UUID | None] = mapped_column(ForeignKey("club_member.id"))
     name: Mapped[str]
+    token: Mapped[str] = mapped_column(info={"confidential": True})
+    a_name_that_is_rather_long_for_a_column: Mapped[str | None]
+    another_name_that_is_no_shorter_than_it: Mapped[str | None]
 
 
 def member(**values: Any) -> Member:
-    return Member(**{"name": "ada"} | values)
+    return Member(**{"name": "ada", "token": "secret"} | values)
 
 
 @pytest.fixture
@@ -84,6 +89,10 @@ async def test_a_constraint_may_name_its_own_error(database, named):
         # Whose row it is, is not for the client; what is confidential neither.
         ({"nick": "x", "sponsor_id": "own"}, ["nick"]),
         ({"card": "x"}, []),
+        (
+            {"a_name_that_is_rather_long_for_a_column": "x", "another_name_that_is_no_shorter_than_it": "y"},
+            ["a_name_that_is_rather_long_for_a_column", "another_name_that_is_no_shorter_than_it"],
+        ),
     ],
 )
 async def test_a_taken_value_is_told_by_the_columns_that_clients_know(database, named, values, columns):
@@ -94,7 +103,7 @@ async def test_a_taken_value_is_told_by_the_columns_that_clients_know(database, 
     assert isinstance(error, AlreadyExists)
     assert [detail.loc for detail in error.errors] == [(name,) for name in columns if named]
     assert error.message == (
-        f"Something with this {columns[0]} already exists."
+        f"Something with this {' and '.join(columns)} already exists."
         if named and columns
         else "Something with these values already exists."
     )
@@ -105,6 +114,7 @@ async def test_a_check_a_reference_and_a_missing_value_are_told_apart_from_a_tak
         (member(age=200), []),
         (member(sponsor_id=new_id()), []),
         (member(name=None), ["name"]),
+        (member(token=None), []),
     ):
         error = await refused(database, wrong)
         assert type(error) is ConstraintViolated

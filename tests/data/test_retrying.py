@@ -58,6 +58,12 @@ def losing(library: Any, seen: SimpleNamespace) -> APIRouter:
             raise ConcurrentUpdate
         return body.amount
 
+    @router.get("/losing", dependencies=[retried()])
+    async def lose_while_reading() -> None:
+        seen.calls += 1
+        if seen.calls <= seen.losses:
+            raise ConcurrentUpdate
+
     return router
 
 
@@ -109,6 +115,25 @@ class TestRoutes:
     def test_want_at_least_two_attempts(self):
         with pytest.raises(ValueError, match="at least two attempts"):
             retried(attempts=1)
+
+    async def test_may_be_safe_ones_too(self, seen, client):
+        seen.losses = 1
+        answer = await client.get("/losing")
+        assert (answer.status_code, seen.calls) == (200, 2)
+
+    async def test_may_have_a_middleware_that_hands_on_a_copy_of_the_scope(self, app, seen, client):
+        class Copying:
+            def __init__(self, inner):
+                self.inner = inner
+
+            async def __call__(self, scope, receive, send):
+                await self.inner(dict(scope), receive, send)
+
+        app.add_middleware(Copying)
+        app.middleware_stack = None
+        seen.losses = 1
+        answer = await client.post("/losing", json={"amount": 7})
+        assert (answer.status_code, seen.calls) == (201, 2)
 
 
 class TestRun:

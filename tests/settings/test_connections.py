@@ -22,7 +22,7 @@ def eight_cores(monkeypatch):
         ({"database_connections": 90}, 11),
         # More than twice the cores are no quicker.
         ({"database_connections": 1000, "workers": 1}, 16),
-        ({"database_connections": 8, "workers": 4, "instances": 2}, 1),
+        ({"database_connections": 16, "workers": 4, "instances": 2}, 2),
     ],
 )
 def test_each_gets_an_equal_share_within_reason(settings, size):

@@ -26,7 +26,7 @@ class TestProduction:
             ({"operations_token": GOOD_SECRET[:31]}, "operations_token"),
             ({"operations_token": ""}, "operations_token"),
             ({"metrics_port": 8000}, "metrics_port"),
-            ({"database_connections": 7, "workers": 4, "instances": 2}, "database_connections"),
+            ({"database_connections": 15, "workers": 4, "instances": 2}, "database_connections"),
             ({"debug": True}, "debug"),
             ({"enable_docs": True}, "enable_docs"),
             ({"allowed_hosts": "*"}, "allowed_hosts"),

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column, Constraint, Index, MetaData
+from sqlalchemy import Column, Constraint, Index, MetaData, Table
+from sqlalchemy.dialects import postgresql
 
 from mainspring.errors import AlreadyExists, ConstraintViolated, FieldError, MainspringError
 
@@ -17,6 +18,8 @@ PostgreSQL names the constraint that was violated; SQLite does not, so there it 
 """
 
 type Rule = Constraint | Index
+
+_PREPARER: Any = postgresql.dialect().identifier_preparer  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,28 +60,54 @@ class Violation:
         return [FieldError((name,), message, kind) for name in self.columns]
 
 
-def violated(constraint: str | None, column: str | None = None) -> Violation:
-    """The rule with this name.
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What the database says of a refusal, as far as it does.
 
-    Args:
-        constraint: As the database gives it, if it does.
+    Attributes:
+        constraint: Its name.
         column: The one that may not be empty, where that was the rule.
+        table: Where.
+        schema: Of the table.
     """
-    rule = next((rule for rule in _rules() if rule.name == constraint), None) if constraint else None
-    if rule is None:
-        return Violation(None, (column,) if column else ())
-    columns: Iterable[Any] = getattr(rule, "columns", ())
-    return Violation(rule, tuple(one.key for one in columns if _is_for_clients(one)))
+
+    constraint: str | None = None
+    column: str | None = None
+    table: str | None = None
+    schema: str | None = None
+
+
+def violated(refusal: Refusal) -> Violation:
+    """The rule of the models that a refusal is about."""
+    tables = [table for table in _tables() if _is(table, refusal)]
+    if refusal.constraint is not None:
+        for table in tables:
+            rules: list[Any] = [*table.constraints, *table.indexes]
+            for rule in rules:
+                if _name(rule) == refusal.constraint:
+                    columns: Iterable[Any] = getattr(rule, "columns", ())
+                    return Violation(rule, tuple(one.key for one in columns if _is_for_clients(one)))
+    missing = [column for table in tables for column in table.columns if column.name == refusal.column]
+    return Violation(None, tuple(one.key for one in missing[:1] if _is_for_clients(one)))
+
+
+def _is(table: Table, refusal: Refusal) -> bool:
+    # Without a schema the search path decides, which is the database's affair.
+    return table.name == refusal.table and table.schema in {None, refusal.schema}
+
+
+def _name(rule: Rule) -> str:
+    # PostgreSQL's names have 63 bytes at most; longer ones are shortened when they are made.
+    named = _PREPARER.format_index(rule) if isinstance(rule, Index) else _PREPARER.format_constraint(rule)
+    return (named or "").strip('"')
 
 
 def _is_for_clients(column: Any) -> bool:
     return isinstance(column, Column) and not column.foreign_keys and not is_confidential(column)
 
 
-def _rules() -> Iterable[Rule]:
+def _tables() -> Iterable[Table]:
     # Errors are rare: to look each time costs less than an index that models declared later are missing from.
     found: set[MetaData] = {mapper.local_table.metadata for mapper in Base.registry.mappers}  # type: ignore[attr-defined]
     for metadata in found:
-        for table in metadata.tables.values():
-            yield from table.constraints
-            yield from table.indexes
+        yield from metadata.tables.values()

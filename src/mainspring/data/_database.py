@@ -49,7 +49,8 @@ class Database:
         writer: Where write sessions connect.
         reader: Where read sessions connect; the writer by default.
         replica: A copy where they rather connect; see `read`.
-        direct: Whether reads may go straight to the driver, where they need no transaction.
+        direct: Whether reads may go straight to the driver, where they need no transaction. Not with engines of one's
+            own, whose pools and execution options may be any.
         nested: Wrap each unit of work in a savepoint of the connection it is bound to, so that a test can undo
             everything afterwards. Only for tests.
     """
@@ -60,7 +61,7 @@ class Database:
         reader: _Bind | None = None,
         *,
         replica: AsyncEngine | None = None,
-        direct: bool = True,
+        direct: bool = False,
         nested: bool = False,
     ) -> None:
         binds = (writer, reader or writer, *([replica] if replica is not None else []))
@@ -110,7 +111,7 @@ class Database:
         if parsed.get_backend_name() == "sqlite":
             if replica_url:
                 _refuse_replica_of_sqlite(parsed)
-            return cls(writer, make(parsed, read_only=True))
+            return cls(writer, make(parsed, read_only=True), direct=True)
         reader = writer.execution_options(postgresql_readonly=True)
         if not replica_url:
             return cls(writer, reader, direct=not limits.behind_pooler)

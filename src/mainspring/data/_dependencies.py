@@ -7,11 +7,12 @@ from typing import Annotated
 from fastapi import Depends
 from fastapi.requests import HTTPConnection
 
+from mainspring.http import exchange_of
 from mainspring.kernel import Registry
 
 from ._database import Database, Isolation
 from ._session import AsyncReadSession, AsyncWriteSession
-from ._sticky import WROTE, ReadYourWrites
+from ._sticky import ReadYourWrites
 from ._unit_of_work import UnitOfWork
 
 ANSWER_KEY = "mainspring.answer"
@@ -60,7 +61,9 @@ async def _end(connection: HTTPConnection, unit: UnitOfWork, session: AsyncWrite
     waiting = connection.scope.get(ANSWER_KEY)
     if waiting is None or not waiting.hand_over(session, unit):
         await unit.__aexit__(None, None, None)
-    connection.scope[WROTE] = True
+    exchange = exchange_of(connection.scope)
+    if exchange is not None:
+        exchange.wrote = True
 
 
 ReadSession = Annotated[AsyncReadSession, Depends(_read_session)]

@@ -6,6 +6,7 @@ either way.
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import lru_cache, partial
 from time import perf_counter
 from typing import Any
 
@@ -16,9 +17,11 @@ from sqlalchemy.pool import PoolProxiedConnection
 
 from mainspring.observability import get_logger
 
+from ._planning import planned
 from ._plans import Plan, Row
 from ._queries import note
 from ._tracing import StatementSpans
+from ._translate import Unreachable, too_slow, was_stopped
 
 _log = get_logger(__name__)
 
@@ -32,6 +35,9 @@ class DirectReader:
 
     def __init__(self, bind: AsyncEngine | AsyncConnection) -> None:
         self._bind = bind
+        # With the database and not with the process: plans know its dialect.
+        self.plan = lru_cache(maxsize=1024)(partial(planned, dialect=bind.dialect))
+        """The plan for a shape, from the cache from the second time on."""
         self._turns = _Turns(bind.sync_engine.pool)
         self._spans = StatementSpans(bind.sync_engine.url)
         self.dialect: Dialect = bind.dialect
@@ -57,18 +63,28 @@ class DirectReader:
             return await self._read(self._bind, plan, arguments)
 
     async def _read(self, engine: AsyncEngine, plan: Plan, arguments: list[Any]) -> Sequence[Row] | None:
-        connection = await engine.raw_connection()
+        try:
+            connection = await engine.raw_connection()
+        except (PoolTimeoutError, Unreachable):
+            raise
+        except Exception:  # noqa: BLE001 -- the session's own connection will say what it is
+            return None
         span, query, began = self._spans.begin(plan.sql), note(plan.sql), perf_counter()
         try:
             found = await self._fetch(connection.driver_connection, plan, arguments)
-        except Exception as error:  # noqa: BLE001 -- asked again the usual way, which translates what it is
+        except Exception as error:
             _log.debug("A direct read failed", error=type(error).__name__)
             self._give_back(connection)
             if span is not None:
                 span.end(error)
+            if was_stopped(error):
+                # To ask again would take as long again.
+                raise too_slow() from error
             return None
-        except BaseException:
+        except BaseException as error:
             self._give_back(connection, cancelled=True)
+            if span is not None:
+                span.end(error)
             raise
         connection.close()
         if query is not None:
@@ -91,7 +107,8 @@ class _Turns:
     """Lets as many read at once as the pool has connections, and the others in the order in which they came.
 
     The pool itself knows no order: whoever asks at the moment when a connection is given back gets it, and those who
-    have waited for it wait on, until they give up.
+    have waited for it wait on, until they give up. Units of work share the pool and take no turns, so behind many of them
+    a reader may wait as long again.
 
     Args:
         pool: Of the engine.

@@ -4,38 +4,39 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Column, inspect
+from sqlalchemy import inspect
 from sqlalchemy.orm import Mapper
-from sqlalchemy.orm.attributes import instance_state
+from sqlalchemy.orm.attributes import instance_state, set_committed_value
 
 from ._base import Base
+from ._planning import plain_columns
 from ._plans import Row
 from ._session import AsyncReadSession
 
 _QUIET = frozenset({"raise", "raise_on_sql", "noload", "write_only", "dynamic"})
 
 
-@lru_cache(maxsize=1024)
 def is_plain(model: type[Base]) -> bool:
     """Whether its objects are their columns and nothing else: then a row is all that it takes to make one.
 
     Not where it inherits from another table's model, where a column is deferred or computed, where something is loaded
     along with it by its own declaration, and where somebody listens to its objects being loaded.
     """
+    # Whoever listens may begin to at any time.
+    return _is_declared_plainly(model) and not inspect(model).class_manager.dispatch.load
+
+
+@lru_cache(maxsize=1024)
+def _is_declared_plainly(model: type[Base]) -> bool:
     mapper: Mapper[Any] = inspect(model)
     return (
         mapper.inherits is None
         and mapper.polymorphic_on is None
         and len(list(mapper.self_and_descendants)) == 1
-        and all(_is_plain_column(attribute) for attribute in mapper.column_attrs)
+        and all(attribute.key in plain_columns(model) and not attribute.deferred for attribute in mapper.column_attrs)
         and all(relationship.lazy in _QUIET for relationship in mapper.relationships)
         and not mapper.composites
-        and not mapper.class_manager.dispatch.load
     )
-
-
-def _is_plain_column(attribute: Any) -> bool:
-    return len(attribute.columns) == 1 and isinstance(attribute.columns[0], Column) and not attribute.deferred
 
 
 @lru_cache(maxsize=1024)
@@ -46,7 +47,8 @@ def attribute_names(model: type[Base]) -> tuple[str, ...]:
 
 
 def entities[M: Base](model: type[M], rows: Sequence[Row], session: AsyncReadSession) -> list[M]:
-    """The rows as objects of the session. One that the session has read before keeps the values it has.
+    """The rows as objects of the session. One that the session has read before keeps the values it has, and gets those
+    that it has not, because they have expired or were not asked for.
 
     Args:
         model: A plain one.
@@ -70,5 +72,14 @@ def entities[M: Base](model: type[M], rows: Sequence[Row], session: AsyncReadSes
             # nothing that cascades, at a fifth of their time.
             state.key, state.session_id = key, marker
             known.add(state)
+        elif instance_state(made).unloaded:
+            _complete(made, names, row)
         found.append(made)
     return found
+
+
+def _complete(made: object, names: Sequence[str], row: Row) -> None:
+    missing = instance_state(made).unloaded
+    for name, value in zip(names, row, strict=True):
+        if name in missing:
+            set_committed_value(made, name, value)

@@ -19,6 +19,7 @@ from ._base import Base
 from ._cursors import CursorCodec, Position
 from ._filters import Attribute, Filter, Parameter, value_type
 from ._keyset import SortTerm, parsed
+from ._planning import is_plain_column
 
 _LONGEST_SEARCH = 200
 _LONGEST_CURSOR = 4_096
@@ -34,11 +35,13 @@ class Template:
         form: Which ones.
         criteria: Makes the conditions, with placeholders.
         values: What takes their places this time.
+        query: The criteria and the order that it was made for. Those of a query that was changed since are others.
     """
 
     form: Hashable
     criteria: Callable[[], Sequence[ColumnElement[bool]]]
     values: Mapping[str, Any]
+    query: tuple[Sequence[ColumnElement[bool]], Sequence[SortTerm]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,7 +182,7 @@ class Listing[M: Base]:
             criteria=criteria,
             terms=terms,
             page_size=given["page_size"],
-            template=self._template(given),
+            template=self._template(given, criteria, terms),
             position=position,
             total=total,
             cursor_at=lambda position: codec.write(position, belongs_to=belongs_to),
@@ -206,9 +209,13 @@ class Listing[M: Base]:
             criteria.append(or_(*(attribute.icontains(text, autoescape=True) for attribute in self._search)))
         return criteria
 
-    def _template(self, given: Mapping[str, Any]) -> Template | None:
+    def _template(
+        self, given: Mapping[str, Any], made: Sequence[ColumnElement[bool]], terms: Sequence[SortTerm]
+    ) -> Template | None:
         used = [each for each in self._parameters if given[each.identifier] is not None]
-        if given.get("search") or not all(each.is_plannable for each in used):
+        asked_by = [*(each.filter.attribute for each in used), *(term.attribute for term in terms)]
+        plain = all(is_plain_column(self.model, attribute) for attribute in asked_by)
+        if given.get("search") or not plain or not all(each.is_plannable for each in used):
             return None
         values = {each.identifier: given[each.identifier] for each in used}
         # Whether there is to be a value is asked with other words, not with another value.
@@ -217,7 +224,7 @@ class Listing[M: Base]:
         def criteria() -> Sequence[ColumnElement[bool]]:
             return [each.criterion(asked.get(each.identifier, each.placeholder)) for each in used]
 
-        return Template((self, tuple(values), tuple(asked.items())), criteria, values)
+        return Template((self, tuple(values), tuple(asked.items())), criteria, values, (made, terms))
 
     def _described(self, given: Mapping[str, Any]) -> str:
         """What a cursor is bound to. The size of a page is not part of it: it may change on the way."""

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Dialect, Integer, Select, UnaryExpression, bindparam, inspect, select
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.orm import InstrumentedAttribute, Mapper
 from sqlalchemy.sql.operators import asc_op, desc_op
 
 from ._base import Base
@@ -40,8 +40,27 @@ class Shape:
 
 
 @lru_cache(maxsize=1024)
+def plain_columns(model: type[Base]) -> frozenset[str]:
+    """The attributes of a model that are a column of its table and nothing else; what is computed may read other rows, of
+    other tenants say. None where its rows are told from those of other models by their values.
+    """
+    mapper: Mapper[Any] = inspect(model)
+    if mapper.inherits is not None or mapper.polymorphic_on is not None:
+        return frozenset()
+    return frozenset(
+        attribute.key
+        for attribute in mapper.column_attrs
+        if len(attribute.columns) == 1 and isinstance(attribute.columns[0], Column)
+    )
+
+
+def is_plain_column(model: type[Base], attribute: Any) -> bool:
+    """Whether an attribute is one of those, and of this very model."""
+    return attribute.key in plain_columns(model) and getattr(model, attribute.key) is attribute
+
+
 def planned(shape: Shape, dialect: Dialect) -> Plan:
-    """The plan for a shape, from the cache from the second time on."""
+    """The plan for a shape."""
     model: Any = shape.model
     statement = select(*(getattr(model, name) for name in shape.columns))
     statement = statement.where(*(getattr(model, name) == own(model, name) for name in shape.only))

@@ -3,9 +3,10 @@
 import time
 from typing import Any, override
 
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, async_sessionmaker
 
-from mainspring.errors import MainspringError, ServiceUnavailable
+from mainspring.errors import ConcurrentUpdate, DatabaseUnavailable, MainspringError, ServiceUnavailable
 from mainspring.observability import get_logger
 
 from ._direct import DirectReader
@@ -62,7 +63,13 @@ class ReplicaReaders(Readers):
         """A block with a session that notes whether the replica answers."""
         return Reading(self.session(), self._note)
 
-    def _note(self, known: MainspringError) -> None:
-        if isinstance(known, ServiceUnavailable) and self.are_usable:
+    def _note(self, error: BaseException, known: MainspringError) -> MainspringError:
+        if isinstance(known, ConcurrentUpdate):
+            # Nobody has changed anything: a replica stops statements that are in the way of what it has to replay.
+            return DatabaseUnavailable("The service is busy; please try again shortly.", retry_after=1)
+        # A pool that is used up says nothing about the replica, and the database itself would have to bear the load.
+        lost = isinstance(known, ServiceUnavailable) and not isinstance(error, PoolTimeoutError)
+        if lost and self.are_usable:
             self._avoided_until = time.monotonic() + _AVOIDED_SECONDS
             _log.warning("The replica does not answer; reads go to the database itself", seconds=_AVOIDED_SECONDS)
+        return known

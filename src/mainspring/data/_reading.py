@@ -8,6 +8,8 @@ from mainspring.errors import MainspringError
 from ._session import AsyncReadSession
 from ._translate import translated, translation
 
+type Note = Callable[[BaseException, MainspringError], MainspringError]
+
 
 class Reading:
     """What `Database.read` gives: `async with` it. A class and not a generator, because every request that reads opens
@@ -16,7 +18,7 @@ class Reading:
 
     __slots__ = ("_note", "_session")
 
-    def __init__(self, session: AsyncReadSession, note: Callable[[MainspringError], None] | None = None) -> None:
+    def __init__(self, session: AsyncReadSession, note: Note | None = None) -> None:
         self._session = session
         self._note = note
 
@@ -43,8 +45,8 @@ class Reading:
                 else:
                     # Nothing to wait for, so nothing to switch to: a third of what a session costs.
                     session.sync_session.close()
+        # It may be used later by mistake, and would begin anew.
+        session.direct = None
         known = None if error is None else translation(error)
-        if known is not None:
-            if self._note is not None:
-                self._note(known)
-            raise known from error
+        if error is not None and known is not None:
+            raise (known if self._note is None else self._note(error, known)) from error

@@ -4,10 +4,11 @@ import asyncio
 import random
 from collections.abc import Awaitable
 from itertools import count
-from typing import Any
+from typing import ClassVar
 
-from fastapi import Depends, Request
+from fastapi import Depends
 from fastapi.params import Depends as Dependency
+from fastapi.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mainspring.errors import ConcurrentUpdate
@@ -16,8 +17,6 @@ from mainspring.observability import get_logger
 
 _log = get_logger(__name__)
 
-_KEY = "mainspring.attempts"
-_SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 # What is kept of a body in order to give it again; whoever uploads more tries again by himself.
 _LARGEST_BODY = 1024 * 1024
 _FIRST_PAUSE = 0.01
@@ -28,7 +27,7 @@ def retried(attempts: int = 3) -> Dependency:
 
     For routes whose unit of work is likely to meet others (a counter, a stock, `SERIALIZABLE`): the loser of a deadlock
     or of a conflict is told to its client otherwise, as 409. Nothing of the first attempt is left, since it was rolled
-    back; what it did beside the database, it does again. A body of more than 1 MiB is not kept, and its request not
+    back; what it did beside the database, it does again. On a WebSocket it does nothing. A body of more than 1 MiB is not kept, and its request not
     tried again.
 
     Args:
@@ -40,9 +39,12 @@ def retried(attempts: int = 3) -> Dependency:
     if attempts < 2:
         raise ValueError("retried() wants at least two attempts.")
 
-    async def wish(request: Request) -> None:
-        request.scope[_KEY] = attempts
+    async def wish(connection: HTTPConnection) -> None:
+        exchange = exchange_of(connection.scope)
+        if exchange is not None:
+            exchange.attempts = attempts
 
+    RetryGate.is_wanted = True
     made: Dependency = Depends(wish)
     return made
 
@@ -59,15 +61,16 @@ class RetryGate:
         app: What answers.
     """
 
+    is_wanted: ClassVar[bool] = False
+    """Whether any route of the process is `retried`; otherwise every request passes by."""
+
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     # Not a coroutine of its own: most requests only pass by.
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one ASGI scope."""
-        if scope["type"] != "http" or scope["method"] in _SAFE:
-            return self._app(scope, receive, send)
-        exchange = exchange_of(scope)
+        exchange = exchange_of(scope) if self.is_wanted and scope["type"] == "http" else None
         if exchange is None:
             return self._app(scope, receive, send)
         return self._serve(exchange, receive, send)
@@ -87,7 +90,7 @@ class RetryGate:
             scope.update(untouched)
             if "state" in scope:
                 scope["state"] = dict(state)
-            exchange.problem = None
+            exchange.problem, exchange.attempts, exchange.wrote = None, 1, False
             body.rewind()
 
 
@@ -139,6 +142,5 @@ class _Answer:
             await self._forward(message)
 
     def _is_to_be_repeated(self) -> bool:
-        wanted: Any = self._exchange.scope.get(_KEY, 1)
         lost = isinstance(self._exchange.problem, ConcurrentUpdate)
-        return lost and self._attempt < wanted and self._body.is_whole
+        return lost and self._attempt < self._exchange.attempts and self._body.is_whole

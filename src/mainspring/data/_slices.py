@@ -97,8 +97,8 @@ def from_cursor(statement: Select[Any], query: CursorQuery[Any], way: Way) -> Se
         query: What was asked for.
         way: How the database is asked.
     """
-    values = () if query.position is None else query.position.values
-    return _walk(statement, query, way, values=values, limit=query.page_size + 1)
+    edge = None if query.position is None else _Edge(query.position.values, query.position.inclusive)
+    return _walk(statement, _direction(query), way, edge, limit=query.page_size + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,34 +118,45 @@ class PlannedPage:
 
 def planned_cursor(query: CursorQuery[Any], way: Way) -> PlannedPage | None:
     """How to read a page by a plan; None where its text depends on the values of its filters."""
-    if query.template is None:
+    template, position, terms = query.template, query.position, _direction(query)
+    if template is None or query.criteria is not template.query[0] or query.terms is not template.query[1]:
         return None
-    template, position = query.template, query.position
-    edge = () if position is None else position.values
+    values = () if position is None else position.values
     # `None` is spelled out in the text: nothing equals it.
     marks = [
         None if value is None else placeholder(f"edge_{place}", term.attribute.type)
-        for place, (term, value) in enumerate(zip(query.terms, edge, strict=position is not None))
+        for place, (term, value) in enumerate(zip(terms, values, strict=position is not None))
     ]
-    order = tuple((term.attribute.key, term.descending) for term in _direction(query))
-    empty = None if position is None else (position.inclusive, tuple(value is None for value in edge))
+    edge = None if position is None else _Edge(marks, position.inclusive)
+    order = tuple((term.attribute.key, term.descending) for term in terms)
+    empty = None if position is None else (position.inclusive, tuple(value is None for value in values))
+    # The plan is kept, and so is what makes it: nothing of this request may be in it.
+    narrow = _narrowing(template.criteria, terms, way, edge)
+    at = {f"edge_{place}": value for place, value in enumerate(values)}
+    return PlannedPage((template.form, order, empty), narrow, {**template.values, **at, LIMIT: query.page_size + 1})
 
+
+def _narrowing(
+    criteria: Callable[[], Sequence[ColumnElement[bool]]], terms: Sequence[SortTerm], way: Way, edge: "_Edge | None"
+) -> Narrow:
     def narrow(statement: Select[Any]) -> Select[Any]:
-        return _walk(
-            statement.where(*template.criteria()), query, way, values=marks, limit=placeholder(LIMIT, Integer())
-        )
+        return _walk(statement.where(*criteria()), terms, way, edge, limit=placeholder(LIMIT, Integer()))
 
-    values = {f"edge_{place}": value for place, value in enumerate(edge)}
-    return PlannedPage((template.form, order, empty), narrow, {**template.values, **values, LIMIT: query.page_size + 1})
+    return narrow
+
+
+@dataclass(frozen=True, slots=True)
+class _Edge:
+    values: Sequence[Any]
+    inclusive: bool
 
 
 def _walk(
-    statement: Select[Any], query: CursorQuery[Any], way: Way, *, values: Sequence[Any], limit: Any
+    statement: Select[Any], terms: Sequence[SortTerm], way: Way, edge: _Edge | None, *, limit: Any
 ) -> Select[Any]:
-    terms = _direction(query)
     ordering = [term.ordering() for term in terms]
-    if query.position is not None:
-        pieces = ranges(terms, values, inclusive=query.position.inclusive, by_rows=way.by_rows)
+    if edge is not None:
+        pieces = ranges(terms, edge.values, inclusive=edge.inclusive, by_rows=way.by_rows)
         if len(pieces) == 1:
             statement = statement.where(*pieces)
         else:

@@ -8,15 +8,13 @@ from fastapi.requests import HTTPConnection
 
 from mainspring.http import Exchange, HeaderList, Stage, exchange_of
 
-WROTE = "mainspring.wrote"
-"""Where the ASGI scope notes that a unit of work of the request was committed."""
-
 _COOKIE = "primary_until"
 _MOST_REMEMBERED = 10_000
 
 
 class ReadYourWrites(Stage):
-    """Remembers who has written, so that their next reads are fresh.
+    """Remembers who has written through a `WriteSession`, so that their next reads are fresh. A handler that opens units of
+    work itself (`database.write`) says nothing to it.
 
     Browsers get a cookie with the moment until when; it holds in all processes. Clients that sign in with an
     `Authorization` header keep no cookies: they are remembered here, by this process alone, so with several processes
@@ -41,7 +39,7 @@ class ReadYourWrites(Stage):
 
     @override
     def response(self, exchange: Exchange, headers: HeaderList) -> None:
-        if not exchange.scope.get(WROTE):
+        if not exchange.wrote:
             return
         until = time.time() + self._seconds
         headers.append((b"set-cookie", f"{_COOKIE}={until:.3f}{self._attributes}".encode()))
@@ -54,10 +52,10 @@ class ReadYourWrites(Stage):
 
     def wants_fresh(self, connection: HTTPConnection) -> bool:
         """Whether the client of a request has written a moment ago, or the request itself has."""
-        if connection.scope.get(WROTE):
+        exchange = exchange_of(connection.scope)
+        if exchange is not None and exchange.wrote:
             return True
         now = time.time()
-        exchange = exchange_of(connection.scope)
         credentials = None if exchange is None else exchange.header(b"authorization")
         if credentials is not None and self._until.get(hash(credentials), 0) > now:
             return True

@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Self, overload
 
 from pydantic import BaseModel
-from sqlalchemy import ColumnElement, Select, func, inspect, select
+from sqlalchemy import ClauseElement, ColumnElement, Select, func, inspect, select
 from sqlalchemy.orm import Mapper
 from sqlalchemy.orm.interfaces import ORMOption
 
@@ -14,7 +14,7 @@ from mainspring.errors import NotFound
 from ._base import Base
 from ._entities import attribute_names, entities, is_plain
 from ._listing import CursorQuery, PageQuery
-from ._planning import LIMIT, Narrow, Order, Shape, by_key, limited, order_form, own_values, planned
+from ._planning import LIMIT, Narrow, Order, Shape, by_key, limited, order_form, own_values, plain_columns
 from ._plans import Row
 from ._projection import Projection
 from ._session import AsyncReadSession
@@ -195,14 +195,22 @@ class StoreReads[M: Base]:
     ) -> Sequence[Row] | None:
         """Rows by a plan; None where this store has to be asked with a statement. For projections."""
         reader = self.session.direct
-        if reader is None or type(self).visible is not StoreReads.visible or None in self._only.values():
-            return None
-        if not may_read_directly(self.model, self._only, self.session):
+        if reader is None or type(self).visible is not StoreReads.visible or not self._is_plannable(names):
             return None
         shape = Shape(self.model, names, tuple(self._only), bool(self._options), form, narrow)
         held = await self.session.connection() if self.session.in_transaction() else None
-        plan = planned(shape, reader.dialect)
-        return await reader.run(plan, {**values, **own_values(self._only)}, within=held)
+        return await reader.run(reader.plan(shape), {**values, **own_values(self._only)}, within=held)
+
+    def _is_plannable(self, names: Iterable[str]) -> bool:
+        session = self.session
+        return (
+            plain_columns(self.model).issuperset((*names, *self._only))
+            and not any(value is None or isinstance(value, ClauseElement) for value in self._only.values())
+            and may_read_directly(self.model, self._only, session)
+            # A statement of the session would flush them first, and say that they cannot be stored.
+            and not session.identity_map.check_modified()
+            and not session.new
+        )
 
     async def selected(self, statement: Select[Any]) -> Sequence[Row]:
         """Rows of a statement on columns, narrowed to what is visible. For projections."""

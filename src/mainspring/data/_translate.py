@@ -16,7 +16,7 @@ from mainspring.errors import (
 )
 from mainspring.observability import get_logger
 
-from ._constraints import violated
+from ._constraints import Refusal, violated
 
 _log = get_logger(__name__)
 
@@ -73,7 +73,7 @@ def translation(error: BaseException) -> MainspringError | None:
         known = _translate(error)
         if known is not None:
             kind, reason = type(known).__name__, _code(error)
-            _log.info("The database refused", error=kind, reason=reason, constraint=_constraint(error))
+            _log.info("The database refused", error=kind, reason=reason, constraint=_refusal(error).constraint)
         return known
     if isinstance(error, StaleDataError):
         return ConcurrentUpdate(_RACE)
@@ -86,6 +86,16 @@ def translation(error: BaseException) -> MainspringError | None:
     return None
 
 
+def was_stopped(error: BaseException) -> bool:
+    """Whether a driver's own error says that a statement took longer than it may."""
+    return getattr(error, "sqlstate", None) == _STOPPED
+
+
+def too_slow() -> DeadlineExceeded:
+    """The error for it."""
+    return DeadlineExceeded("The database took too long; please try again.", retry_after=1)
+
+
 def _translate(error: DBAPIError) -> MainspringError | None:
     code = _code(error)
     if error.connection_invalidated or code.startswith(_OUT_OF_REACH):
@@ -93,9 +103,9 @@ def _translate(error: DBAPIError) -> MainspringError | None:
     if code.startswith(_LOST_A_RACE):
         return ConcurrentUpdate(_RACE)
     if code == _STOPPED:
-        return DeadlineExceeded("The database took too long; please try again.", retry_after=1)
+        return too_slow()
     if code in _UNIQUE or isinstance(error, IntegrityError):
-        constraint = violated(_constraint(error), _column(error))
+        constraint = violated(_refusal(error))
         return constraint.taken() if code in _UNIQUE else constraint.broken()
     if code in _NOT_STORABLE:
         return ValidationFailed("A value is too long, out of range, or holds a character that cannot be stored.")
@@ -110,11 +120,9 @@ def _code(error: DBAPIError) -> str:
     return ""
 
 
-def _constraint(error: DBAPIError) -> str | None:
-    name = getattr(error.driver_exception, "constraint_name", None)
-    return name if isinstance(name, str) else None
+def _refusal(error: DBAPIError) -> Refusal:
+    def said(name: str) -> str | None:
+        value = getattr(error.driver_exception, name, None)
+        return value if isinstance(value, str) else None
 
-
-def _column(error: DBAPIError) -> str | None:
-    name = getattr(error.driver_exception, "column_name", None)
-    return name if isinstance(name, str) else None
+    return Refusal(said("constraint_name"), said("column_name"), said("table_name"), said("schema_name"))

@@ -41,7 +41,7 @@ async def rolled_back(url: str) -> AsyncIterator[Database]:
         async with engine.connect() as connection:
             transaction = await connection.begin()
             try:
-                yield Database(connection, nested=True)
+                yield Database(connection, direct=True, nested=True)
             finally:
                 await transaction.rollback()
     finally:

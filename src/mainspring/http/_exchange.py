@@ -52,6 +52,8 @@ class Exchange:
         cut: Whether somebody else has answered: what the application still sends is dropped.
         error: The exception that no handler took, if any.
         problem: The error that was answered, if any.
+        attempts: How often it may be served, where another transaction wins.
+        wrote: Whether a unit of work of its dependencies was committed.
         span: What the tracing stage has begun and will end.
         answered_with: The headers of the response, once it has started.
         tail: The last four bytes of a body that is sent in pieces.
@@ -59,6 +61,7 @@ class Exchange:
 
     __slots__ = (
         "answered_with",
+        "attempts",
         "began",
         "complete",
         "cut",
@@ -76,6 +79,7 @@ class Exchange:
         "tail",
         "task",
         "template",
+        "wrote",
     )
 
     def __init__(self, scope: Scope, send: Send) -> None:
@@ -95,6 +99,8 @@ class Exchange:
         self.cut = False
         self.error: BaseException | None = None
         self.problem: MainspringError | None = None
+        self.attempts = 1
+        self.wrote = False
         self.span: Any = None
         self.answered_with: HeaderList | tuple[()] = ()
         self.tail = b"\n\n"

@@ -51,11 +51,12 @@ def _everywhere(settings: "Settings") -> Iterator[Problem]:
 
 def _connections(settings: "Settings") -> Iterator[Problem]:
     processes = settings.server_processes[0] * settings.instances
-    if settings.database_connections is not None and settings.database_connections < processes:
+    # Two, because a request may read and write at the same time.
+    if settings.database_connections is not None and settings.database_connections < 2 * processes:
         yield _problem(
             settings,
             "database_connections",
-            f"{settings.database_connections} connections are fewer than the {processes} processes that need one.",
+            f"{settings.database_connections} connections are too few for {processes} processes that need two each.",
             "Raise DATABASE_CONNECTIONS, lower WORKERS or INSTANCES, or put a pooler between.",
         )
 

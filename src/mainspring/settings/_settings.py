@@ -243,7 +243,7 @@ class Settings(BaseSettings):
         processes = self.server_processes[0] * self.instances
         share = self.database_connections // processes
         most = max(2, min(32, 2 * usable_cores()[0]))
-        return max(1, min(share, most)), f"{self.database_connections} for {processes} processes"
+        return max(2, min(share, most)), f"{self.database_connections} for {processes} processes"
 
     @property
     def drain_grace(self) -> float:

@@ -25,6 +25,12 @@ _SERVER_ERROR = 500
 type Unit = AbstractAsyncContextManager[AsyncWriteSession]
 
 
+class Refused(BaseException):
+    """What the application had answered is not what the client gets. None of the errors that handlers take, so that nobody
+    answers it; and raised, so that what was to run after the answer does not.
+    """
+
+
 class Hold:
     """One answer on its way out.
 
@@ -87,9 +93,9 @@ class Hold:
         start = self._start
         try:
             await self._commit(start["status"], start.get("headers", ()), body)
-        except Exception as error:  # noqa: BLE001 -- told to the client, and logged if it is a defect
+        except Exception as error:
             await self._tell(error)
-            return
+            raise Refused from error
         await self._forward(start)
         if body is not None:
             await self._forward({"type": "http.response.body", "body": body, "more_body": False})
@@ -146,6 +152,9 @@ class IdempotencyGate:
         scope[ANSWER_KEY] = hold
         try:
             await self._app(scope, receive, hold.send)
+        except* Refused:
+            # Told to the client. In a group where the answer was a stream.
+            pass
         finally:
             try:
                 await hold.roll_back()
