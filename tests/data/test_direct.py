@@ -1,20 +1,37 @@
 """Reads that go past the session to the driver give what the session would have given."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
+from types import SimpleNamespace
 from typing import Any, ClassVar
 from uuid import UUID, uuid4
 
 import pytest
+from fastapi.dependencies.models import Dependant
+from pydantic import BaseModel, SecretStr
 from sqlalchemy import JSON, MetaData, Numeric, event, select, text
-from sqlalchemy.orm import Mapped, column_property, composite, deferred, mapped_column
+from sqlalchemy.exc import InvalidRequestError
+from sqlalchemy.orm import Mapped, column_property, composite, deferred, load_only, mapped_column
 
-from mainspring.data import Base, Database, Identified, SoftDeleted, Store, Timestamped, Versioned, relationship
+from mainspring.data import (
+    Base,
+    ConnectionLimits,
+    CursorQuery,
+    Database,
+    Identified,
+    Listing,
+    SoftDeleted,
+    Store,
+    Timestamped,
+    Versioned,
+    relationship,
+)
 from mainspring.data._entities import is_plain
-from mainspring.errors import DatabaseUnavailable, NotFound
-from mainspring.testing import Schema
+from mainspring.errors import DatabaseUnavailable, DeadlineExceeded, NotFound
+from mainspring.testing import Schema, query_budget
 
 
 class Colour(StrEnum):
@@ -37,6 +54,32 @@ class Car(Identified, Timestamped, SoftDeleted, Versioned, GarageBase):
     extras: Mapped[dict[str, Any]] = mapped_column(JSON)
     print: Mapped[bytes]
     sold_at: Mapped[datetime | None]
+
+
+class Dear(Base):
+    """The same rows, with a column that is computed."""
+
+    __table__ = Car.__table__
+    double = column_property(Car.__table__.c.price * 2)
+
+
+class DearOut(BaseModel):
+    owner: str
+    double: Decimal
+
+
+DEAR = Listing(Dear, sorts=[Dear.double, Dear.price], default="price")
+
+
+def dear_query(**asked: Any) -> CursorQuery[Dear]:
+    settings = SimpleNamespace(secret_key=SecretStr("of a test"))
+    state = SimpleNamespace(settings=settings)
+    request: Any = SimpleNamespace(
+        app=SimpleNamespace(state=state),
+        query_params={},
+        scope={"route": SimpleNamespace(dependant=Dependant())},
+    )
+    return DEAR.by_cursor(request, cursor=None, total=False, page_size=20, **asked)
 
 
 @pytest.fixture
@@ -235,3 +278,58 @@ class TestPlainModels:
 
         event.listen(Watched, "load", lambda *_: None)
         assert [is_plain(model) for model in (Deferring, Computing, Parent, Eager, Composed, Watched)] == [False] * 6
+
+
+class TestOnlyWhatIsPlain:
+    async def test_a_computed_column_is_read_by_the_session(self, fresh_database, parked):
+        """It may look into other tables, where only the session knows what is to be left out."""
+        async with fresh_database.read() as session:
+            store = Store(Dear, session)
+            assert (await store.into(DearOut).get(parked)).double == 25
+            query = dear_query(sort="double")
+            assert query.template is None
+            assert [row.double for row in (await store.page(query)).items] == [25]
+
+    async def test_a_query_that_was_narrowed_since_is_read_as_it_is_now(self, fresh_database, parked):
+        narrowed = replace(dear_query(sort="price"), criteria=[Dear.owner == "somebody else"])
+        async with fresh_database.read() as session:
+            assert (await Store(Dear, session).page(narrowed)).items == []
+            assert (await Store(Dear, session).into(DearOut).page(narrowed)).items == []
+
+    async def test_what_has_expired_or_was_not_asked_for_is_filled_in(self, fresh_database, parked):
+        async with fresh_database.read() as session:
+            store = Store(Car, session)
+            found = await session.scalar(select(Car).options(load_only(Car.owner)))
+            assert (await store.get(parked)) is found
+            assert (found.weight, found.colour) == (1.5, Colour.BLUE)
+            session.expire(found)
+            await store.list()
+            assert found.owner == "ada"
+
+    async def test_a_closed_session_reads_nothing(self, fresh_database, parked):
+        async with fresh_database.read() as session:
+            store = Store(Car, session)
+        with pytest.raises(InvalidRequestError, match="closed"):
+            await store.get(parked)
+
+    @pytest.mark.databases("postgresql")
+    async def test_a_connection_that_is_refused_is_an_unavailable_database(self, database_url, parked):
+        database = Database.connect(f"{database_url}_missing")
+        try:
+            with pytest.raises(DatabaseUnavailable):
+                async with database.read() as session:
+                    await Store(Car, session).get(parked)
+        finally:
+            await database.close()
+
+    @pytest.mark.databases("postgresql")
+    async def test_a_statement_that_takes_too_long_is_not_asked_again(self, fresh_database, database_url, parked):
+        database = Database.connect(database_url, limits=ConnectionLimits(statement=0.3))
+        try:
+            async with fresh_database.write() as session:
+                await session.execute(text("LOCK TABLE garage_car IN ACCESS EXCLUSIVE MODE"))
+                with query_budget(1), pytest.raises(DeadlineExceeded):
+                    async with database.read() as reading:
+                        await Store(Car, reading).get(parked)
+        finally:
+            await database.close()

@@ -229,7 +229,8 @@ class Listing[M: Base]:
     def _described(self, given: Mapping[str, Any]) -> str:
         """What a cursor is bound to. The size of a page is not part of it: it may change on the way."""
         chosen = {name: value for name, value in given.items() if name != "page_size" and value is not None}
-        return f"{self.model.__tablename__} {sorted((name, repr(value)) for name, value in chosen.items())}"
+        table: Any = inspect(self.model).local_table
+        return f"{table.name} {sorted((name, repr(value)) for name, value in chosen.items())}"
 
 
 def _argument(name: str, annotation: Any, default: Any) -> Argument:

@@ -106,16 +106,13 @@ def limited(order: Sequence[Any]) -> Narrow:
 def order_form(model: type[Base], order: Sequence[Order]) -> Hashable | None:
     """What tells one order from another; None for those that are more than columns of the model, up or down."""
     terms = []
+    table: Any = inspect(model).local_table
     for term in order:
         modifier = term.modifier if isinstance(term, UnaryExpression) else asc_op
         column: Any = term.element if isinstance(term, UnaryExpression) else term
         if isinstance(column, InstrumentedAttribute):
             column = column.expression
-        if (
-            modifier not in {asc_op, desc_op}
-            or not isinstance(column, Column)
-            or column.table.name != model.__tablename__
-        ):
+        if modifier not in {asc_op, desc_op} or not isinstance(column, Column) or column.table.name != table.name:
             return None
         terms.append((column.key, modifier is desc_op))
     return tuple(terms)
