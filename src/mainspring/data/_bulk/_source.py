@@ -18,6 +18,7 @@ from ._sending import send
 _FEW = 10_000
 _NUMBER = "bulk_row"
 _LONGEST_NAME = 63
+_KINDS = "mainspring.bulk.kinds"
 
 
 @dataclass(frozen=True)
@@ -98,15 +99,22 @@ class _ArrayOf(UserDefinedType[Any]):
 async def _array_types(connection: AsyncConnection, plan: Plan[Any]) -> Sequence[_ArrayOf] | None:
     """Of the plan's columns; None where one of them is an array itself, which `unnest` would take apart."""
     name = connection.dialect.identifier_preparer.format_table(plan.table)
+    # As long as the driver's connection lives, as what the driver itself has learnt.
+    known: dict[str, dict[str, _ArrayOf | None]] = connection.info.setdefault(_KINDS, {})
+    names = [each.name for each in plan.columns]
+    if not known.get(name, {}).keys() >= set(names):
+        known[name] = await _kinds(connection, name)
+    kinds = [known[name][each] for each in names]
+    return None if None in kinds else [kind for kind in kinds if kind]
+
+
+async def _kinds(connection: AsyncConnection, table_name: str) -> dict[str, _ArrayOf | None]:
     found = await connection.exec_driver_sql(
         "SELECT attname, format_type(atttypid, NULL) AS kind, attndims FROM pg_attribute"
         " WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped",
-        (name,),
+        (table_name,),
     )
-    kinds = {row.attname: row for row in found}
-    if any(kinds[each.name].attndims for each in plan.columns):
-        return None
-    return [_ArrayOf(kinds[each.name].kind) for each in plan.columns]
+    return {row.attname: None if row.attndims else _ArrayOf(row.kind) for row in found}
 
 
 def _unnested(columns: Sequence[Column[Any]], kinds: Sequence[_ArrayOf], held: Batch) -> Source:
