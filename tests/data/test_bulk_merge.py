@@ -38,6 +38,14 @@ async def stored(database: Any, model: Any = Part) -> list[Any]:
         return list(await session.scalars(ordered, execution_options=including_deleted()))
 
 
+async def statements(session: Any) -> list[str]:
+    """All that the session's connection is told from now on."""
+    said: list[str] = []
+    connection = (await session.connection()).sync_connection
+    event.listen(connection, "before_cursor_execute", lambda *given: said.append(given[2]), named=False)
+    return said
+
+
 class TestUpdates:
     @SIZES
     async def test_set_for_each_row_what_it_brings(self, database, size):
@@ -244,11 +252,20 @@ class TestUpserts:
     @pytest.mark.databases("postgresql")
     @pytest.mark.parametrize(("size", "words"), [(10_000, "unnest"), (10_001, "CREATE TEMP TABLE")])
     async def test_and_updates_go_as_arrays_while_they_are_few(self, database, size, words):
-        said: list[str] = []
         async with database.write() as session:
-            connection = await session.connection()
-            event.listen(
-                connection.sync_connection, "before_cursor_execute", lambda *given: said.append(given[2]), named=False
-            )
+            said = await statements(session)
             await upsert_rows(session, Ticket, ({"row": 1, "seat": n} for n in range(size)), on=["row", "seat"])
         assert any(words in statement for statement in said)
+
+    @pytest.mark.databases("postgresql")
+    async def test_look_up_the_types_of_a_table_once_for_each_connection_or_when_it_has_changed(self, fresh_database):
+        async with fresh_database.write() as session:
+            await copy_rows(session, Ticket, [{"id": 1, "row": 1, "seat": 1}])
+            await session.execute(text("ALTER TABLE warehouse_ticket DROP COLUMN holder"))
+            said = await statements(session)
+            for seat in (2, 3):
+                await update_rows(session, Ticket, [{"id": 1, "seat": seat}])
+            assert sum("pg_attribute" in statement for statement in said) == 1
+            await session.execute(text("ALTER TABLE warehouse_ticket ADD COLUMN holder text"))
+            assert await update_rows(session, Ticket, [{"id": 1, "holder": "ada"}]) == 1
+            assert await session.scalar(select(Ticket.holder)) == "ada"

@@ -8,14 +8,14 @@ from sqlalchemy import Dialect
 from mainspring.data._base import Base
 
 from ._plan import Plan
-from ._rows import Columns, Progress, Reader, Rows, in_batches, tell
+from ._rows import Batch, Progress, Reader, Rows, in_batches, tell
 
 BATCH = 1_000
 """Rows at a time: more are no faster, and these hold up the event loop for two milliseconds."""
 
 
 class Feed[M: Base]:
-    """The rows of one call as batches of columns for the driver.
+    """The rows of one call as batches for the driver.
 
     Attributes:
         plan: Which columns they have.
@@ -50,7 +50,7 @@ class Feed[M: Base]:
             return cls(Plan(model, reader.names, only=only, dialect=dialect, defaults=defaults), reader, batches, first)
         return None
 
-    async def batches(self, progress: Progress | None = None) -> AsyncGenerator[Columns]:
+    async def batches(self, progress: Progress | None = None) -> AsyncGenerator[Batch]:
         """The batches; a batch is done when the next one is asked for."""
         shaped = self._shaped(self._first)
         self._first = ()
@@ -61,7 +61,7 @@ class Feed[M: Base]:
             yield shaped
             await tell(progress, self.rows)
 
-    def _shaped(self, batch: Sequence[Any]) -> Columns:
-        shaped = self.plan.shaped(self._reader.columns(batch, self.rows), self.rows)
+    def _shaped(self, batch: Sequence[Any]) -> Batch:
+        shaped = self.plan.shaped(self._reader.values(batch, self.rows), self.rows)
         self.rows += len(batch)
         return shaped

@@ -1,10 +1,12 @@
-"""Which columns of a table a bulk function writes, and how each value gets there: decided once, applied to columns."""
+"""Which columns of a table a bulk function writes, and how each value gets there: decided once, applied to batches."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from operator import attrgetter
+from itertools import repeat
+from operator import attrgetter, itemgetter
+from types import NoneType
 from typing import Any
 
-from sqlalchemy import Column, Dialect, Table, bindparam, inspect
+from sqlalchemy import Boolean, Column, Dialect, Table, bindparam, inspect
 from sqlalchemy.orm import Mapper
 from sqlalchemy.types import TypeEngine
 
@@ -13,7 +15,7 @@ from mainspring.data._confidential import is_confidential
 from mainspring.data._moments import UtcDateTime
 
 from ._refusals import bad_row
-from ._rows import Columns
+from ._rows import Batch
 
 type _Process = Callable[[Any], Any]
 _zone = attrgetter("tzinfo")
@@ -64,6 +66,7 @@ class Plan[M: Base]:
         self._given = [_Values(name, column, dialect) for name, column in given.items()]
         self._constant = [_Values(c.key, c, dialect).one(value) for c, value in constant.items()]
         self._made = [(_Values(c.key, c, dialect), make) for c, make in made.items()]
+        self._only_given = len(given) == len(self.columns)
 
     @property
     def primary_key(self) -> Sequence[str]:
@@ -83,16 +86,26 @@ class Plan[M: Base]:
         assert isinstance(column, Column)
         return column
 
-    def shaped(self, batch: Columns, done: int) -> Columns:
-        """The columns of a batch as the driver wants them, all of `columns`.
+    def shaped(self, rows: Batch, done: int) -> Batch:
+        """Rows of the given columns as the driver wants them, with all of `columns`.
+
+        Args:
+            rows: Of the given columns.
+            done: How many rows came before.
 
         Raises:
             ValidationFailed: A value is none of its column's; says which.
         """
-        count = len(batch[0])
-        shaped = [values.all(given, done) for values, given in zip(self._given, batch, strict=True)]
-        shaped += [[value] * count for value in self._constant]
-        return shaped + [values.all([make(None) for _ in range(count)], done) for values, make in self._made]
+        if self._only_given and all(
+            values.fit(map(itemgetter(place), rows)) for place, values in enumerate(self._given)
+        ):
+            return rows
+        shaped: list[Iterable[Any]] = [
+            values.all(given, done) for values, given in zip(self._given, zip(*rows, strict=True), strict=True)
+        ]
+        shaped += [repeat(value, len(rows)) for value in self._constant]
+        shaped += [values.all([make(None) for _ in rows], done) for values, make in self._made]
+        return list(zip(*shaped, strict=True))
 
     def _refuse_twice(self, only: Mapping[str, Any]) -> None:
         names = [*self.names, *only]
@@ -109,15 +122,18 @@ class _Values:
         self._name = name
         self._process = kind.bind_processor(dialect)
         self._told = not is_confidential(column)
-        # The driver takes aware datetimes of every zone, so all that is left to do is to find a naive one.
-        self._moments = type(column.type) is UtcDateTime and dialect.name == "postgresql"
+        self._taken = _TAKEN.get(type(column.type)) if dialect.name == "postgresql" else None
 
     def one(self, value: Any) -> Any:
         return self._process(value) if self._process else value
 
+    def fit(self, values: Iterable[Any]) -> bool:
+        """Whether the driver takes them as they are."""
+        return self._process is None or (self._taken is not None and self._taken(values))
+
     def all(self, values: Sequence[Any], done: int) -> Sequence[Any]:
         process = self._process
-        if process is None or (self._moments and _all_aware(values)):
+        if process is None or self.fit(values):
             return values
         try:
             return list(map(process, values))
@@ -140,6 +156,16 @@ def _all_aware(values: Iterable[Any]) -> bool:
         return None not in map(_zone, filter(None, values))
     except AttributeError:
         return False
+
+
+def _all_bool(values: Iterable[Any]) -> bool:
+    # Not 0 and 1, which the type takes and the driver does not.
+    return set(map(type, values)) <= {bool, NoneType}
+
+
+_TAKEN: Mapping[type[TypeEngine[Any]], Callable[[Iterable[Any]], bool]] = {Boolean: _all_bool, UtcDateTime: _all_aware}
+"""What the driver for PostgreSQL takes as it is, for types whose own code would look at value by value: aware datetimes
+of every zone, for one."""
 
 
 def _maker(column: Column[Any]) -> _Process:

@@ -11,8 +11,9 @@ from pydantic import BaseModel
 from ._refusals import bad_row
 
 type Rows = Iterable[Any] | AsyncIterable[Any]
-type Columns = Sequence[Sequence[Any]]
-"""A batch the other way round: for each name the values of all rows."""
+type Row = Sequence[Any]
+"""Values in the order of the columns."""
+type Batch = Sequence[Row]
 
 
 async def in_batches(rows: Rows, size: int) -> AsyncIterator[Sequence[Any]]:
@@ -32,7 +33,7 @@ async def in_batches(rows: Rows, size: int) -> AsyncIterator[Sequence[Any]]:
 
 
 class Reader:
-    """Takes rows apart into columns. The first row decides which form all of them have.
+    """Takes the values out of rows. The first row decides which form all of them have.
 
     Args:
         first: A mapping, a tuple or list, a Pydantic model, or an object with attributes.
@@ -43,21 +44,23 @@ class Reader:
     """
 
     def __init__(self, first: Any, columns: Sequence[str]) -> None:
-        # Where columns are named, rows may have more; where they are not, a key too many is a mistake.
-        self._width = len(first) if isinstance(first, Mapping) and not columns else None
+        self._getter: Callable[[Any], Any] | None = None
+        self._width: int | None = None
         if isinstance(first, Mapping):
             self.names = tuple(columns or first)
-            self._getter: Callable[[Any], Any] | None = itemgetter(*self.names)
+            self._getter = itemgetter(*self.names)
+            # Where columns are named, rows may have more; where they are not, a key too many is a mistake.
+            self._width = None if columns else len(first)
         elif not columns and not isinstance(first, BaseModel):
             raise TypeError(f"Rows that are {type(first).__name__} do not say what their values are; name `columns`.")
         elif isinstance(first, tuple | list):
-            self.names, self._getter = tuple(columns), None
+            self.names, self._width = tuple(columns), len(columns)
         else:
             self.names = tuple(columns or type(first).model_fields)
             self._getter = attrgetter(*self.names)
 
-    def columns(self, batch: Sequence[Any], done: int) -> Columns:
-        """The columns of a batch.
+    def values(self, batch: Sequence[Any], done: int) -> Batch:
+        """The values of a batch; tuples and lists are what they are.
 
         Args:
             batch: Rows.
@@ -69,18 +72,15 @@ class Reader:
         try:
             if self._width is not None and set(map(len, batch)) != {self._width}:
                 raise ValueError
-            if self._getter is None:
-                columns = list(zip(*batch, strict=True))
-            elif len(self.names) == 1:
-                columns = [tuple(map(self._getter, batch))]
-            else:
-                columns = list(zip(*map(self._getter, batch), strict=True))
-            if len(columns) != len(self.names):
-                raise ValueError
+            if self._getter is not None:
+                values = map(self._getter, batch)
+                return list(values if len(self.names) > 1 else zip(values, strict=True))
+            if not all(issubclass(kind, tuple | list) for kind in set(map(type, batch))):
+                raise TypeError
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             number, says = self._first_misfit(batch)
             raise bad_row(done + number, says) from error
-        return columns
+        return batch
 
     def _first_misfit(self, batch: Sequence[Any]) -> tuple[int, str]:
         for number, row in enumerate(batch):
@@ -99,11 +99,6 @@ class Reader:
         except (LookupError, TypeError, AttributeError):
             return f"it does not have all of {', '.join(self.names)}."
         return f"it has {', '.join(map(str, unexpected))}, which the first row does not have." if unexpected else ""
-
-
-def as_rows(columns: Columns) -> Iterable[tuple[Any, ...]]:
-    """Columns the other way round again."""
-    return zip(*columns, strict=True)
 
 
 type Progress = Callable[[int], object]

@@ -1,25 +1,26 @@
 """Sends batches into a table by the shortest way of each driver: COPY, or one prepared INSERT run for each row."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Generator, Iterator, Sequence
+from itertools import chain
 from operator import length_hint
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.util import await_
 
 from mainspring.observability import span
 
 from ._refusals import Sent, refusals
-from ._rows import Columns, as_rows
-
-type Row = tuple[Any, ...]
+from ._rows import Batch, Row
+from ._waiting import waiting
 
 
 async def send(
     connection: AsyncConnection,
     table: str,
     columns: Sequence[str],
-    batches: AsyncIterator[Columns],
+    batches: AsyncIterator[Batch],
     *,
     schema: str | None = None,
     discreet: bool,
@@ -30,7 +31,7 @@ async def send(
         connection: To the database.
         table: Its name.
         columns: Their names.
-        batches: Values for them.
+        batches: Rows with values for them.
         schema: Of the table, where it is not the search path's.
         discreet: Whether the driver's words about a value must not be told.
 
@@ -42,14 +43,16 @@ async def send(
     assert driver is not None
     if connection.dialect.name == "postgresql":
         with span("COPY", table=table), refusals(f"COPY {table}", discreet=discreet) as sent:
-            rows = _one_by_one(batches, sent)
+            rows = _handed_over(batches, sent)
+            records = chain.from_iterable(rows)
+            copying = driver.copy_records_to_table(table, records=records, columns=columns, schema_name=schema)
             try:
-                await driver.copy_records_to_table(table, records=rows, columns=columns, schema_name=schema)
+                await waiting(copying)
             except Exception:
                 sent.closed = driver.is_closed()
                 raise
             finally:
-                await rows.aclose()
+                rows.close()
     else:
         quote = connection.dialect.identifier_preparer.quote
         names, marks = ", ".join(map(quote, columns)), ", ".join("?" * len(columns))
@@ -59,36 +62,31 @@ async def send(
             await _execute_many(driver, statement, batches, sent)
 
 
-async def _one_by_one(batches: AsyncIterator[Columns], sent: Sent) -> AsyncGenerator[Row]:
-    # One COPY for everything, whose buffers both sides fill and empty at the same time; a COPY per batch, each waiting for
-    # the one before, is a third slower.
-    done = 0
-    try:
-        async for batch in _of_source(batches, sent):
-            for row in as_rows(batch):
-                done += 1
-                yield row
-            # The driver never waits while the socket takes what it writes, and others have to get their turn.
-            await asyncio.sleep(0)
-    finally:
-        sent.rows = done
+def _handed_over(batches: AsyncIterator[Batch], sent: Sent) -> Generator[Iterator[Row]]:
+    """The batches for a driver that takes a plain iterator of rows, a third quicker than an asynchronous one."""
+    while batch := await_(_next(batches, sent)):
+        left = iter(batch)
+        try:
+            yield left
+        finally:
+            sent.rows += len(batch) - length_hint(left)
 
 
-async def _execute_many(driver: Any, statement: str, batches: AsyncIterator[Columns], sent: Sent) -> None:
-    async for batch in _of_source(batches, sent):
-        rows = list(as_rows(batch))
-        left = iter(rows)
+async def _execute_many(driver: Any, statement: str, batches: AsyncIterator[Batch], sent: Sent) -> None:
+    while batch := await _next(batches, sent):
+        left = iter(batch)
         try:
             cursor = await driver.executemany(statement, left)
         finally:
-            sent.rows += len(rows) - length_hint(left)
+            sent.rows += len(batch) - length_hint(left)
         await cursor.close()
 
 
-async def _of_source(batches: AsyncIterator[Columns], sent: Sent) -> AsyncIterator[Columns]:
+async def _next(batches: AsyncIterator[Batch], sent: Sent) -> Batch | None:
+    # Neither plain rows nor a socket that takes whatever is written ever wait, and others have to get their turn.
+    await asyncio.sleep(0)
     try:
-        async for batch in batches:
-            yield batch
+        return await anext(batches, None)
     except Exception as error:
         sent.failure = error
         raise

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any, override
 from zlib import crc32
 
@@ -12,12 +13,13 @@ from sqlalchemy.types import UserDefinedType
 
 from ._guards import unhurried
 from ._plan import Plan
-from ._rows import Columns
+from ._rows import Batch, Row
 from ._sending import send
 
 _FEW = 10_000
 _NUMBER = "bulk_row"
 _LONGEST_NAME = 63
+_KINDS = "mainspring.bulk.kinds"
 
 
 @dataclass(frozen=True)
@@ -43,19 +45,18 @@ class Source:
 
 @asynccontextmanager
 async def source_of(
-    connection: AsyncConnection, plan: Plan[Any], batches: AsyncGenerator[Columns]
+    connection: AsyncConnection, plan: Plan[Any], batches: AsyncGenerator[Batch]
 ) -> AsyncIterator[Source]:
     """All rows of a feed, for the statements of the block.
 
     On PostgreSQL up to ten thousand go as arrays; for more, and on SQLite, a temporary table is quicker.
     """
-    held: list[list[Any]] = [[] for _ in plan.columns]
+    held: list[Row] = []
     kinds = await _array_types(connection, plan) if connection.dialect.name == "postgresql" else None
     if kinds is not None:
         async for batch in batches:
-            for values, more in zip(held, batch, strict=True):
-                values.extend(more)
-            if len(held[0]) > _FEW:
+            held.extend(batch)
+            if len(held) > _FEW:
                 break
         else:
             yield _unnested(plan.columns, kinds, held)
@@ -101,23 +102,30 @@ class _ArrayOf(UserDefinedType[Any]):
 async def _array_types(connection: AsyncConnection, plan: Plan[Any]) -> Sequence[_ArrayOf] | None:
     """Of the plan's columns; None where one of them is an array itself, which `unnest` would take apart."""
     name = connection.dialect.identifier_preparer.format_table(plan.table)
+    # As long as the driver's connection lives, as what the driver itself has learnt.
+    known: dict[str, dict[str, _ArrayOf | None]] = connection.info.setdefault(_KINDS, {})
+    names = [each.name for each in plan.columns]
+    if not known.get(name, {}).keys() >= set(names):
+        known[name] = await _kinds(connection, name)
+    kinds = [known[name][each] for each in names]
+    return None if None in kinds else [kind for kind in kinds if kind]
+
+
+async def _kinds(connection: AsyncConnection, table_name: str) -> dict[str, _ArrayOf | None]:
     found = await connection.exec_driver_sql(
         "SELECT attname, format_type(atttypid, NULL) AS kind, attndims FROM pg_attribute"
         " WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped",
-        (name,),
+        (table_name,),
     )
-    kinds = {row.attname: row for row in found}
-    if any(kinds[each.name].attndims for each in plan.columns):
-        return None
-    return [_ArrayOf(kinds[each.name].kind) for each in plan.columns]
+    return {row.attname: None if row.attndims else _ArrayOf(row.kind) for row in found}
 
 
-def _unnested(columns: Sequence[Column[Any]], kinds: Sequence[_ArrayOf], held: Columns) -> Source:
+def _unnested(columns: Sequence[Column[Any]], kinds: Sequence[_ArrayOf], held: Batch) -> Source:
     names = [f"bulk_{place}" for place in range(len(kinds))]
     arrays = (cast(bindparam(name, type_=kind), kind) for name, kind in zip(names, kinds, strict=True))
     typed = (column(each.name, each.type) for each in columns)
     rows = func.unnest(*arrays).table_valued(*typed, with_ordinality=_NUMBER, name="bulk").render_derived()
-    return Source(rows, dict(zip(names, held, strict=True)))
+    return Source(rows, dict(zip(names, zip(*held, strict=True), strict=True)))
 
 
 async def _create(connection: AsyncConnection, plan: Plan[Any]) -> str:
@@ -142,11 +150,9 @@ def _quoted(connection: AsyncConnection, name: str) -> str:
     return connection.dialect.identifier_preparer.quote(name)
 
 
-async def _numbered(held: Columns, batches: AsyncIterator[Columns]) -> AsyncGenerator[Columns]:
-    done = len(held[0])
-    if done:
-        yield [*held, range(1, done + 1)]
+async def _numbered(held: Batch, batches: AsyncIterator[Batch]) -> AsyncGenerator[Batch]:
+    number = count(1)
+    if held:
+        yield [(*row, next(number)) for row in held]
     async for batch in batches:
-        count = len(batch[0])
-        yield [*batch, range(done + 1, done + count + 1)]
-        done += count
+        yield [(*row, next(number)) for row in batch]
