@@ -38,7 +38,7 @@ class Invoice(Audited, Identified, Timestamped, SoftDeleted, Versioned, BooksBas
     seal: Mapped[bytes | None]
 
 
-class Line(Audited, BooksBase):
+class InvoiceLine(Audited, BooksBase):
     __tablename__ = "books_line"
 
     invoice: Mapped[str] = mapped_column(primary_key=True)
@@ -54,7 +54,7 @@ class Draft(Identified, BooksBase):
 
 @pytest.fixture
 def books() -> Any:
-    return SimpleNamespace(Base=BooksBase, Invoice=Invoice, Line=Line, Draft=Draft)
+    return SimpleNamespace(Base=BooksBase, Invoice=Invoice, Line=InvoiceLine, Draft=Draft)
 
 
 @pytest.fixture
