@@ -120,7 +120,10 @@ def build(url: str) -> Any:
 def main(*, rounds: int, quick: bool) -> None:
     del rounds
     rows = 20_000 if quick else 1_000_000
-    tables = [asyncio.run(on(server, rows)) for server in (postgresql, sqlite)]
+    # SQLite keeps what is empty at the start of an index and not at its end, so behind a first column it sorts all rows that
+    # have the same value there: half a second a page.
+    first = dict(list(SORTS.items())[:2])
+    tables = [asyncio.run(on(server, rows, sorts)) for server, sorts in ((postgresql, SORTS), (sqlite, first))]
     what = (
         f"{rows:,} rows in pages of {PAGE}, ms per request in process; another process inserts and deletes meanwhile."
     )
@@ -128,7 +131,7 @@ def main(*, rounds: int, quick: bool) -> None:
     print(report) if quick else publish("listing", report)
 
 
-async def on(server: Callable[[], Any], rows: int) -> str:
+async def on(server: Callable[[], Any], rows: int, sorts: dict[str, str]) -> str:
     lines = []
     async with server() as url:
         await filled(url, rows)
@@ -137,7 +140,7 @@ async def on(server: Callable[[], Any], rows: int) -> str:
             running(app) as served,
             AsyncClient(transport=ASGITransport(served), base_url="http://127.0.0.1") as client,
         ):
-            for place, (sort, says) in enumerate(SORTS.items()):
+            for place, (sort, says) in enumerate(sorts.items()):
                 lines.append(await walked(client, url, sort, says, rows=rows, turn=place))
                 print(f"  {lines[-1]}", file=sys.stderr)
     head = [
