@@ -32,7 +32,9 @@ class TestMigrations:
         return Schema((Module(name="audit_trail", migrations=MIGRATIONS),))
 
     async def test_make_what_the_models_have(self, database_url, database):
-        assert await Migrator(database_url, [Module(name="audit_trail", migrations=MIGRATIONS)]).drift() == []
+        # Other tests' models are in the same metadata.
+        drift = await Migrator(database_url, [Module(name="audit_trail", migrations=MIGRATIONS)]).drift()
+        assert [line for line in drift if "audit_" in line] == []
 
     @pytest.mark.databases("postgresql")
     @pytest.mark.parametrize(

@@ -110,3 +110,11 @@ class TestModelsOfOthers:
         await AuditTrail.on(fresh_database, "x" * 32, models=[books.Draft])
         await write()
         assert [entry.entity_type for entry in await entries()] == ["books_draft"]
+
+
+async def test_an_insert_that_gives_objects_back_is_a_statement_too(database, books, entries):
+    statement = insert(books.Invoice).values(number="2027-1").returning(books.Invoice)
+    with pytest.raises(TypeError, match="Invoice is audited"):
+        async with database.write() as session:
+            await session.scalars(select(books.Invoice).from_statement(statement))
+    assert await entries() == []

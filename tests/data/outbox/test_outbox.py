@@ -72,7 +72,8 @@ class TestRecording:
                 await outbox.record(session, "orders", {"text": "x" * 300_000})
 
     async def test_the_tables_are_what_the_models_have(self, database_url, database):
-        assert await Migrator(database_url, [MODULE]).drift() == []
+        # Other tests' models are in the same metadata.
+        assert [line for line in await Migrator(database_url, [MODULE]).drift() if "outbox" in line] == []
 
     @pytest.mark.databases("sqlite")
     async def test_the_migration_is_not_refused_by_the_check(self):

@@ -54,7 +54,11 @@ def audit_trail_router(*, dependencies: Sequence[Dependency], prefix: str = "/au
     """
     if not dependencies:
         raise ValueError("The audit trail shows everybody's data. Say in `dependencies` who may read it.")
-    router = APIRouter(prefix=prefix, tags=["audit trail"], dependencies=list(dependencies))
+    refused: dict[int | str, dict[str, Any]] = {
+        401: {"description": "Not signed in."},
+        403: {"description": "Not for you."},
+    }
+    router = APIRouter(prefix=prefix, tags=["audit trail"], dependencies=list(dependencies), responses=refused)
 
     @router.get("", response_model=CursorPage[AuditEntryOut])
     async def list_audit_entries(query: _Query, session: ReadSession) -> CursorSlice[AuditEntry]:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from sqlalchemy import Result, Select, event, select
-from sqlalchemy.orm import Mapper, ORMExecuteState, Session
+from sqlalchemy.orm import FromStatement, Mapper, ORMExecuteState, Session
 
 from mainspring.data._session import AsyncWriteSession
 from mainspring.data._soft_delete import including_deleted
@@ -37,6 +37,8 @@ def audited_in_bulk(reason: str) -> dict[str, Any]:
 @event.listens_for(AsyncWriteSession.sync_session_class, "do_orm_execute")
 def _execute(state: ORMExecuteState) -> Result[Any] | None:
     statement: Any = state.statement
+    if isinstance(statement, FromStatement):
+        statement = statement.element
     model = model_of(statement.table) if statement.is_dml else None
     found = watched(model) if model is not None else None
     recorder = recorder_for(state.session, model) if model is not None else None
