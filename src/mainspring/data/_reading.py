@@ -5,7 +5,7 @@ from types import TracebackType
 
 from mainspring.errors import MainspringError
 
-from ._session import AsyncReadSession
+from ._session import AsyncReadSession, give_back
 from ._translate import translated, translation
 
 type Note = Callable[[BaseException, MainspringError], MainspringError]
@@ -40,13 +40,9 @@ class Reading:
                 if error is None and (session.identity_map.check_modified() or session.new or session.deleted):
                     await session.flush()
             finally:
-                if session.in_transaction():
-                    await session.__aexit__(kind, error, traceback)
-                else:
-                    # Nothing to wait for, so nothing to switch to: a third of what a session costs.
-                    session.sync_session.close()
-        # It may be used later by mistake, and would begin anew.
-        session.direct = None
+                # It may be used later by mistake, and would begin anew.
+                session.direct = None
+                await give_back(session)
         known = None if error is None else translation(error)
         if error is not None and known is not None:
             raise (known if self._note is None else self._note(error, known)) from error

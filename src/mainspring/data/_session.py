@@ -97,3 +97,12 @@ async def complete(session: AsyncWriteSession) -> None:
             await callback()
         except Exception:  # noqa: BLE001 -- the commit stands; the failure is told
             _log.exception("A callback after the commit failed")
+
+
+async def give_back(session: AsyncReadSession) -> None:
+    """Close a session; rolls back what was not committed, also while this task is being cancelled."""
+    if session.in_transaction():
+        await session.__aexit__(None, None, None)
+    else:
+        # Nothing to wait for, and so no task that would see to it: a third of what a session costs.
+        session.sync_session.close()

@@ -2,7 +2,7 @@
 
 from types import TracebackType
 
-from ._session import AsyncWriteSession, complete
+from ._session import AsyncWriteSession, complete, give_back
 from ._translate import translated, translation
 
 
@@ -33,15 +33,7 @@ class UnitOfWork:
                 if error is None:
                     await complete(self._session)
             finally:
-                await self._give_back()
+                await give_back(self._session)
         known = None if error is None else translation(error)
         if known is not None:
             raise known from error
-
-    async def _give_back(self) -> None:
-        if self._session.in_transaction():
-            # Rolls back what was not committed, also while this task is being cancelled.
-            await self._session.__aexit__(None, None, None)
-        else:
-            # Nothing to wait for, so no task that would see to it.
-            self._session.sync_session.close()
